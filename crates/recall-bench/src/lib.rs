@@ -1,1 +1,6 @@
-//! stub
+//! A synthetic hospital, and what the demo and the benchmarks share.
+//!
+//! Nothing of Recall itself is here: the hospital makes events as a sender would, without knowing who keeps them.
+
+pub mod hospital;
+pub mod stopwatch;

@@ -1,1 +1,138 @@
-//! stub
+//! The entry: an event's two canonical parts, and what the tree commits to (`docs/format.md` section 1).
+//!
+//! Owns how an event is written, committed to, put together again and searched by. Stored bytes are read, never written anew. Knows
+//! nothing of keys or of where the parts are kept. No type here has a `Debug` that would show content.
+
+mod facets;
+mod merge;
+mod write;
+
+pub use facets::Facets;
+pub use merge::merge;
+
+use crate::event::{Event, EventError, limits};
+use crate::json::{JsonError, JsonErrorKind, Reader};
+use crate::time::Timestamp;
+use aws_lc_rs::{digest, hmac};
+use std::ops::Range;
+
+/// Bytes of an entry.
+pub const ENTRY_SIZE: usize = 33;
+
+/// 0x01 || commitment: what a leaf of the tree hashes.
+pub type Entry = [u8; ENTRY_SIZE];
+
+/// 16 random bytes of one part of one event, kept beside that part alone.
+pub type Salt = [u8; 16];
+
+/// HMAC-SHA-256(salt, part): stands for a part that is not shown.
+pub type PartMac = [u8; 32];
+
+/// The first byte of every entry: the version of its make-up.
+const ENTRY_VERSION: u8 = 1;
+
+/// Tells this hash from every other.
+const DOMAIN: &[u8] = b"recall/entry/v1";
+
+/// What the server adds to an event. `source` and `id` are the sender's own where it gave them.
+#[derive(Clone, Copy)]
+pub struct Admission<'a> {
+    /// The system that recorded the event.
+    pub source: &'a str,
+    /// Unique within `source`.
+    pub id: &'a str,
+    /// When the server received it, by the server's clock.
+    pub received_at: Timestamp,
+}
+
+/// The canonical bytes of an event.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Parts {
+    /// What any authorised reader may see.
+    pub public: Vec<u8>,
+    /// What identifies or describes a patient.
+    pub phi: Vec<u8>,
+    /// Where `"received_at":"…",` stands in `public`, the comma behind it included. Without it a repeat is equal to the first.
+    pub received_at_span: Range<usize>,
+}
+
+impl Parts {
+    /// Writes a valid event. Refuses what only shows now: a time more than a year after receipt, more than 1 MiB in canonical form.
+    pub fn write(event: &Event<'_>, admission: &Admission<'_>) -> Result<Self, EventError> {
+        if event.time.micros() > admission.received_at.micros().saturating_add(limits::FUTURE_MICROS) {
+            return Err(EventError::at("time", "more than a year in the future", "set the sender's clock"));
+        }
+        let parts = write::parts(event, admission);
+        if parts.public.len() + parts.phi.len() > limits::EVENT_BYTES && write::whole(event, admission).len() > limits::EVENT_BYTES {
+            return Err(EventError::at("event", "longer than 1 MiB", "send less with it, or several events"));
+        }
+        Ok(parts)
+    }
+}
+
+/// Stored bytes are not what this crate writes: they were damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the {part} part is damaged: {problem}")]
+pub struct PartError {
+    /// `public` or `PHI`.
+    pub part: &'static str,
+    /// What is wrong.
+    pub problem: JsonError,
+}
+
+/// A part's error out of a reader's.
+const fn damaged(part: &'static str) -> impl Fn(JsonError) -> PartError {
+    move |problem| PartError { part, problem }
+}
+
+const PUBLIC: &str = "public";
+const PHI: &str = "PHI";
+
+/// Where `"received_at":"…",` stands in a stored public part, the comma behind it included.
+pub fn received_at_span(public: &[u8]) -> Result<Range<usize>, PartError> {
+    let mut span = None;
+    let mut from = 1;
+    let mut read = || {
+        let mut reader = Reader::new(public)?;
+        reader.object(|reader, name| {
+            reader.skip()?;
+            let behind_comma = reader.at() + 1;
+            if name == "received_at" {
+                span = Some(from..behind_comma);
+            }
+            from = behind_comma;
+            Ok::<_, JsonError>(())
+        })?;
+        reader.end()
+    };
+    read().map_err(damaged(PUBLIC))?;
+    span.filter(|span| public.get(span.end - 1) == Some(&b','))
+        .ok_or(PartError { part: PUBLIC, problem: JsonError { at: 0, kind: JsonErrorKind::Expected("received_at") } })
+}
+
+/// The HMAC that binds a part to its salt.
+pub fn part_mac(part: &[u8], salt: &Salt) -> PartMac {
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), part);
+    let mut mac = PartMac::default();
+    mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+    mac
+}
+
+/// The entry out of both parts' HMACs.
+pub fn commit_macs(public: &PartMac, phi: &PartMac) -> Entry {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(DOMAIN);
+    context.update(public);
+    context.update(phi);
+    let mut entry = [ENTRY_VERSION; ENTRY_SIZE];
+    entry.iter_mut().skip(1).zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    entry
+}
+
+/// The entry out of both parts and their salts.
+pub fn commit(public: &[u8], phi: &[u8], salt_public: &Salt, salt_phi: &Salt) -> Entry {
+    commit_macs(&part_mac(public, salt_public), &part_mac(phi, salt_phi))
+}
+
+#[cfg(test)]
+mod tests;

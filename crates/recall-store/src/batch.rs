@@ -1,1 +1,380 @@
-//! stub
+//! Turning events into a batch, outside the committer and in parallel (`docs/format.md` sections 1, 4, 5 and 8, step 1).
+//!
+//! All that is dear happens here: canonical bytes, salts, commitments, tokens, columns, compression. What is left for the committer is to
+//! give indexes and to seal. It must not know indexes, repeats or the disk.
+
+mod builders;
+mod section;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use arrow::datatypes::Int64Type;
+use arrow::error::ArrowError;
+use recall_log::entry::{Admission, Entry, Facets, Parts, Salt, commit};
+use recall_log::event::{Event, EventError};
+use recall_log::merkle::{Hash, leaf_hash};
+use recall_log::time::Timestamp;
+use thiserror::Error;
+
+pub(crate) use builders::{BATCH_COLUMNS, Builders};
+pub use section::SectionError;
+pub(crate) use section::{Place, Section, Side, decompressor, open};
+
+use crate::columns::Column;
+use crate::keys::{Keys, PhiAccess, PhiKey, PublicKey, SetGone, TrailKey};
+use crate::postings::Posting;
+use crate::seal::Mac;
+use crate::seams::Random;
+use crate::token::{Token, TokenCache, TokenKind, Tokens};
+
+/// Why a batch could not be made or sealed.
+#[derive(Debug, Error)]
+pub enum BatchError {
+    /// The event's canonical bytes break a limit.
+    #[error(transparent)]
+    Event(#[from] EventError),
+    /// A section could not be made.
+    #[error(transparent)]
+    Section(#[from] SectionError),
+    /// Columns too large for one batch.
+    #[error("the columns of the batch could not be made: {0}; send fewer events at once")]
+    Columns(#[from] ArrowError),
+    /// The key set was dropped meanwhile.
+    #[error(transparent)]
+    SetGone(#[from] SetGone),
+}
+
+/// What tells a repeat from a new event, and equal content from other (`docs/format.md` section 6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// Stands for source and id.
+    pub key: u128,
+    /// Stands for all that the sender said.
+    pub tag: u64,
+}
+
+/// What the register of sources learns from one event.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Note<'a> {
+    /// The source.
+    pub source: &'a str,
+    /// The sender's count.
+    pub seq: Option<u64>,
+    /// When it happened.
+    pub time: Timestamp,
+    /// When the server took it.
+    pub received_at: Timestamp,
+}
+
+/// Makes batches. Cloning it is cheap; each thread may use its own.
+#[derive(Clone)]
+pub struct Encoder(Arc<Shared>);
+
+struct Shared {
+    tokens: Tokens,
+    identity: Mac,
+    random: Arc<dyn Random>,
+    spare: Mutex<Vec<Scratch>>,
+}
+
+/// What one thread uses again for the next batch.
+struct Scratch {
+    tokens: TokenCache,
+    zstd: zstd::bulk::Compressor<'static>,
+    salts: Vec<u8>,
+}
+
+/// Scratches kept for later; more threads than this at once make their own.
+const MAX_SPARE: usize = 64;
+/// Random bytes are drawn for this many events at once.
+const SALTS_AT_ONCE: usize = 64;
+
+impl Encoder {
+    /// Takes the trail's token and dedupe keys.
+    pub fn new(keys: &Keys, random: Arc<dyn Random>) -> Self {
+        Self(Arc::new(Shared {
+            tokens: Tokens::new(keys),
+            identity: Mac::new(&keys.trail(TrailKey::Dedupe)),
+            random,
+            spare: Mutex::new(Vec::new()),
+        }))
+    }
+
+    /// The maker of this trail's tokens.
+    pub fn tokens(&self) -> &Tokens {
+        &self.0.tokens
+    }
+
+    /// Starts a batch.
+    pub fn batch(&self) -> Result<BatchBuilder, BatchError> {
+        let spare = self.0.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let scratch = match spare {
+            Some(scratch) => scratch,
+            None => Scratch { tokens: TokenCache::default(), zstd: section::compressor()?, salts: Vec::new() },
+        };
+        Ok(BatchBuilder {
+            encoder: self.clone(),
+            scratch,
+            builders: Builders::new(),
+            facts: Facts::default(),
+            public: Section::default(),
+            phi: Section::default(),
+        })
+    }
+
+    /// The identity of an event from its source, id and stored parts. `received_at` is the span of that member in `public`.
+    pub(crate) fn identity(&self, source: &str, id: &str, public: &[u8], received_at: std::ops::Range<usize>, phi: &[u8]) -> Identity {
+        let mac = &self.0.identity;
+        let key = mac.sign(&[&[1], source.as_bytes(), &[0], id.as_bytes()]);
+        let before = public.get(..received_at.start).unwrap_or(public);
+        let after = public.get(received_at.end..).unwrap_or_default();
+        let tag = mac.sign(&[&[2], before, after, &[0], phi]);
+        Identity {
+            key: key.first_chunk().copied().map_or(0, u128::from_be_bytes),
+            tag: tag.first_chunk().copied().map_or(0, u64::from_be_bytes),
+        }
+    }
+
+    fn keep(&self, scratch: Scratch) {
+        let mut spare = self.0.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MAX_SPARE {
+            spare.push(scratch);
+        }
+    }
+}
+
+/// What is known of each event of a batch, beside its columns and content.
+#[derive(Default)]
+pub(crate) struct Facts {
+    pub entries: Vec<Entry>,
+    pub leaves: Vec<Hash>,
+    pub identities: Vec<Identity>,
+    pub seqs: Vec<Option<u64>>,
+    /// In the order of rows while the batch grows, sorted afterwards.
+    pub postings: Vec<Posting>,
+}
+
+impl Facts {
+    /// Adds the distinct tokens of one event: two identifiers may share one, and a posting is a member of a set.
+    pub(crate) fn push_postings(&mut self, row: u32, facets: &Facets<'_>, mut token: impl FnMut(TokenKind, &str) -> Token) {
+        let mut tokens: Vec<i64> = facets.patients.iter().map(|patient| token(TokenKind::Patient, patient).sorted()).collect();
+        tokens.extend(facets.actor_token.iter().map(|actor| token(TokenKind::Actor, actor).sorted()));
+        tokens.extend(facets.session.iter().map(|session| token(TokenKind::Session, session).sorted()));
+        tokens.sort_unstable();
+        tokens.dedup();
+        self.postings.extend(tokens.into_iter().map(|token| (token, row)));
+    }
+}
+
+/// A batch while it grows.
+pub struct BatchBuilder {
+    encoder: Encoder,
+    scratch: Scratch,
+    builders: Builders,
+    facts: Facts,
+    public: Section,
+    phi: Section,
+}
+
+impl BatchBuilder {
+    /// Adds an event, or refuses it and stays as it was.
+    pub fn push(&mut self, event: &Event<'_>, admission: &Admission<'_>) -> Result<(), BatchError> {
+        let parts = Parts::write(event, admission)?;
+        let facets = Facets::of(event, admission);
+        let row = u32::try_from(self.len()).unwrap_or(u32::MAX);
+        let (salt_public, salt_phi) = self.salts();
+        let entry = commit(&parts.public, &parts.phi, &salt_public, &salt_phi);
+        self.facts.entries.push(entry);
+        self.facts.leaves.push(leaf_hash(&entry));
+        let identity = self.encoder.identity(admission.source, admission.id, &parts.public, parts.received_at_span, &parts.phi);
+        self.facts.identities.push(identity);
+        self.facts.seqs.push(facets.seq);
+        let (cache, tokens) = (&mut self.scratch.tokens, &self.encoder.0.tokens);
+        self.facts.push_postings(row, &facets, |kind, value| cache.token(tokens, kind, value));
+        self.builders.push(&facets);
+        self.public.push(&salt_public, &parts.public);
+        self.phi.push(&salt_phi, &parts.phi);
+        Ok(())
+    }
+
+    fn salts(&mut self) -> (Salt, Salt) {
+        const BOTH: usize = 32;
+        if self.scratch.salts.len() < BOTH {
+            self.scratch.salts.resize(SALTS_AT_ONCE * BOTH, 0);
+            self.encoder.0.random.fill(&mut self.scratch.salts);
+        }
+        let at = self.scratch.salts.len().saturating_sub(BOTH);
+        let mut salts = ([0; 16], [0; 16]);
+        if let Some((public, phi)) = self.scratch.salts.get(at..).and_then(|both| both.split_at_checked(16)) {
+            salts.0.copy_from_slice(public);
+            salts.1.copy_from_slice(phi);
+        }
+        self.scratch.salts.truncate(at);
+        salts
+    }
+
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.public.len()
+    }
+
+    /// Does it hold none?
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes of content it holds, uncompressed.
+    pub fn size_bytes(&self) -> usize {
+        self.public.parts_bytes() + self.phi.parts_bytes()
+    }
+
+    /// The batch, compressed and ready to be committed.
+    pub fn finish(mut self) -> Result<Batch, BatchError> {
+        let size_bytes = self.size_bytes();
+        let packed = Packed { public: self.public.pack(&mut self.scratch.zstd)?, phi: self.phi.pack(&mut self.scratch.zstd)? };
+        let columns = self.builders.finish()?;
+        self.facts.postings.sort_unstable();
+        self.encoder.keep(self.scratch);
+        Ok(Batch { facts: self.facts, columns, packed, size_bytes })
+    }
+}
+
+struct Packed {
+    public: Vec<u8>,
+    phi: Vec<u8>,
+}
+
+/// Events ready to be committed: all is decided but their indexes.
+pub struct Batch {
+    facts: Facts,
+    columns: RecordBatch,
+    packed: Packed,
+    size_bytes: usize,
+}
+
+/// The two sealed sections of a batch, as the catalog and memory keep them.
+#[derive(Clone)]
+pub struct Sealed {
+    /// The public section.
+    pub public: Arc<[u8]>,
+    /// The PHI section.
+    pub phi: Arc<[u8]>,
+}
+
+impl Batch {
+    /// How many events it holds.
+    pub fn len(&self) -> usize {
+        self.facts.entries.len()
+    }
+
+    /// Does it hold none?
+    pub fn is_empty(&self) -> bool {
+        self.facts.entries.is_empty()
+    }
+
+    /// Bytes of content before compression: what the queue of the committer is bounded by.
+    pub fn size_bytes(&self) -> usize {
+        self.size_bytes
+    }
+
+    /// The entries of the tree, in order.
+    pub fn entries(&self) -> &[Entry] {
+        &self.facts.entries
+    }
+
+    /// Their leaf hashes, in order.
+    pub fn leaf_hashes(&self) -> &[Hash] {
+        &self.facts.leaves
+    }
+
+    /// What tells repeats, in order.
+    pub fn identities(&self) -> &[Identity] {
+        &self.facts.identities
+    }
+
+    /// What the register of sources learns, in order.
+    pub fn notes(&self) -> impl Iterator<Item = Note<'_>> {
+        notes(self.columns.columns(), &self.facts.seqs)
+    }
+
+    /// The same batch without the events for which `keep` is false. Repeats leave this way; it costs a second compression.
+    pub fn retain(self, keep: &[bool]) -> Result<Self, BatchError> {
+        let count = u32::try_from(self.len()).map_err(|_| SectionError::Shape)?;
+        let mut zstd = section::compressor()?;
+        let mut reader = decompressor()?;
+        let mut size_bytes = 0;
+        let mut filter = |packed: &[u8]| -> Result<Vec<u8>, BatchError> {
+            let from = Section::unpack(count, packed, &mut reader)?;
+            let mut to = Section::default();
+            for row in kept(keep) {
+                if let (Some(salt), Some(part)) = (from.salt(row), from.part(row)) {
+                    to.push(&salt, part);
+                }
+            }
+            size_bytes += to.parts_bytes();
+            Ok(to.pack(&mut zstd)?)
+        };
+        let packed = Packed { public: filter(&self.packed.public)?, phi: filter(&self.packed.phi)? };
+        let columns = filter_record_batch(&self.columns, &BooleanArray::from(keep.to_vec()))?;
+        Ok(Self { facts: self.facts.retain(keep), columns, packed, size_bytes })
+    }
+
+    /// Seals both sections for the place that the committer gives the batch.
+    pub fn seal(&self, first_index: u64, key_set: u64, keys: &Keys, phi: &PhiAccess, random: &dyn Random) -> Result<Sealed, BatchError> {
+        let place = Place { first_index, count: u32::try_from(self.len()).map_err(|_| SectionError::Shape)?, key_set };
+        let public_key = keys.public(key_set, PublicKey::Batch(first_index))?;
+        let phi_key = phi.key(key_set, PhiKey::Batch(first_index))?;
+        Ok(Sealed {
+            public: section::seal(&public_key, random, place, Side::Public, &self.packed.public)?.into(),
+            phi: section::seal(&phi_key, random, place, Side::Phi, &self.packed.phi)?.into(),
+        })
+    }
+
+    /// What `Fresh` keeps of it.
+    pub(crate) fn into_kept(self) -> (RecordBatch, Vec<Posting>, Vec<Identity>) {
+        (self.columns, self.facts.postings, self.facts.identities)
+    }
+}
+
+impl Facts {
+    fn retain(self, keep: &[bool]) -> Self {
+        fn pick<T>(all: Vec<T>, keep: &[bool]) -> Vec<T> {
+            all.into_iter().zip(keep).filter(|(_, keep)| **keep).map(|(one, _)| one).collect()
+        }
+        let mut next = 0_u32;
+        let new_rows: Vec<Option<u32>> = keep
+            .iter()
+            .map(|keep| {
+                let row = next;
+                next = next.saturating_add(u32::from(*keep));
+                keep.then_some(row)
+            })
+            .collect();
+        let moved = |(token, row): Posting| Some((token, (*new_rows.get(usize::try_from(row).ok()?)?)?));
+        Self {
+            postings: self.postings.into_iter().filter_map(moved).collect(),
+            entries: pick(self.entries, keep),
+            leaves: pick(self.leaves, keep),
+            identities: pick(self.identities, keep),
+            seqs: pick(self.seqs, keep),
+        }
+    }
+}
+
+fn kept(keep: &[bool]) -> impl Iterator<Item = usize> {
+    keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(row, _)| row)
+}
+
+/// Reads notes out of a batch's columns, whose text is still plain.
+pub(crate) fn notes<'a>(columns: &'a [ArrayRef], seqs: &'a [Option<u64>]) -> impl Iterator<Item = Note<'a>> {
+    let held = |wanted: Column| BATCH_COLUMNS.iter().position(|column| *column == wanted).and_then(|at| columns.get(at));
+    let times = |wanted| held(wanted).and_then(|column| column.as_primitive_opt::<Int64Type>());
+    let micros = |wanted| times(wanted).map(|column| column.values().as_ref()).unwrap_or_default().iter().map(|time| Timestamp::from_micros(*time));
+    let sources = held(Column::Source).and_then(|column| column.as_string_opt::<i32>()).into_iter().flatten();
+    let each = micros(Column::Time).zip(micros(Column::ReceivedAt)).zip(sources).zip(seqs);
+    each.map(|(((time, received_at), source), seq)| Note { source: source.unwrap_or_default(), seq: *seq, time, received_at })
+}

@@ -1,1 +1,204 @@
-//! stub
+//! The index of events seen before, for ever (`docs/format.md` section 6).
+//!
+//! Fresh keys are in memory; older ones in runs, sorted and encrypted, each with a filter in memory while the byte budget lasts. The
+//! committer asks and adds; the compactor puts runs in place of fresh keys. It must not know what keys and tags are made of.
+
+mod run;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use serde::{Deserialize, Serialize};
+
+use crate::batch::Identity;
+use crate::durable;
+use crate::encrypted::{FileFacts, WriteError, decode_row, encode_row, file_path};
+use crate::keys::{Keys, TrailKey};
+use crate::secret::Key32;
+use crate::snapshot::ReadError;
+use run::{Record, Run};
+
+pub(crate) const RUN: &str = "run";
+
+/// Where an identity was first seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// The index of the first event with this source and id.
+    pub index: u64,
+    /// Its tag: equal tags, equal content.
+    pub tag: u64,
+}
+
+/// What the catalog keeps of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunRow {
+    /// Its id.
+    pub id: u64,
+    /// The index of the first event in it.
+    pub first_index: u64,
+    /// How many events; contiguous.
+    pub count: u64,
+    /// 0 for one made of batches; one more with each merge.
+    pub tier: u32,
+    /// Its file.
+    pub file: FileFacts,
+}
+
+impl RunRow {
+    /// The row's value in the catalog: JSON.
+    pub fn encode(&self) -> Vec<u8> {
+        encode_row(self)
+    }
+
+    /// Reads what `encode` made.
+    pub fn decode(value: &[u8]) -> Result<Self, ReadError> {
+        decode_row(value, "the row of a run of seen ids in the catalog")
+    }
+
+    /// The indexes whose identities it holds.
+    pub fn range(&self) -> Range<u64> {
+        self.first_index..self.first_index.saturating_add(self.count)
+    }
+}
+
+/// The index of repeats.
+pub struct Dedupe {
+    folder: PathBuf,
+    key: Key32,
+    filter_budget_bytes: usize,
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    fresh: HashMap<u128, Seen>,
+    /// Oldest first, contiguous.
+    runs: Vec<Arc<Run>>,
+}
+
+impl Dedupe {
+    /// Opens the runs of `folder` (`DIR/dedupe`), without filters yet. `filter_budget_bytes` bounds the memory of filters.
+    pub fn open(folder: &Path, mut rows: Vec<RunRow>, keys: &Keys, filter_budget_bytes: usize) -> Result<Self, ReadError> {
+        let key = keys.trail(TrailKey::Runs);
+        rows.sort_by_key(|row| row.first_index);
+        let runs = rows.into_iter().map(|row| Run::open(folder, row, &key).map(Arc::new)).collect::<Result<_, _>>()?;
+        let state = RwLock::new(State { fresh: HashMap::new(), runs });
+        Ok(Self { folder: folder.to_owned(), key, filter_budget_bytes, state })
+    }
+
+    /// For each identity, where its key was seen before; `None` where it is new. Repeats within `identities` are not looked for.
+    pub fn check(&self, identities: &[Identity]) -> Result<Vec<Option<Seen>>, ReadError> {
+        let (mut found, runs) = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let found: Vec<Option<Seen>> = identities.iter().map(|identity| state.fresh.get(&identity.key).copied()).collect();
+            (found, state.runs.clone())
+        };
+        for run in runs.iter().rev() {
+            let open = identities.iter().zip(&mut found).filter(|(_, found)| found.is_none());
+            run.find(open.map(|(identity, found)| (identity.key, found)).collect())?;
+        }
+        Ok(found)
+    }
+
+    /// Remembers events that were committed from `first_index` on.
+    pub fn insert(&self, first_index: u64, identities: &[Identity]) {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        for (identity, index) in identities.iter().zip(first_index..) {
+            state.fresh.insert(identity.key, Seen { index, tag: identity.tag });
+        }
+    }
+
+    /// What the catalog keeps of all runs, oldest first.
+    pub fn rows(&self) -> Vec<RunRow> {
+        self.runs().iter().map(|run| run.row.clone()).collect()
+    }
+
+    fn runs(&self) -> Vec<Arc<Run>> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner).runs.clone()
+    }
+
+    /// Builds the filters that are missing, newest runs first, until the budget is used up. Reads whole runs; not for the committer.
+    pub(crate) fn build_filters(&self) -> Result<(), ReadError> {
+        let mut left = self.filter_budget_bytes;
+        for run in self.runs().iter().rev() {
+            let needed = run.filter_bytes();
+            if needed > left {
+                run.drop_filter();
+                continue;
+            }
+            left -= needed;
+            run.build_filter()?;
+        }
+        Ok(())
+    }
+
+    /// Writes a run of the events from `first_index` on. It counts only once `adopt` is called.
+    pub(crate) fn write_run(&self, id: u64, first_index: u64, identities: &[Identity]) -> Result<RunRow, WriteError> {
+        let mut records: Vec<Record> = identities.iter().zip(first_index..).map(|(identity, index)| Record::new(*identity, index)).collect();
+        records.sort_unstable();
+        let file = run::write(&self.folder, id, &self.key, records.into_iter().map(Ok))?;
+        Ok(RunRow { id, first_index, count: identities.len() as u64, tier: 0, file })
+    }
+
+    /// Merges neighbouring runs into one of the next tier. It counts only once `adopt` is called.
+    pub(crate) fn merge_runs(&self, id: u64, range: &Range<u64>) -> Result<RunRow, WriteError> {
+        let runs: Vec<_> = self.runs().into_iter().filter(|run| range.contains(&run.row.first_index)).collect();
+        let streams = runs.iter().map(|run| run.records()).collect::<Result<Vec<_>, _>>()?;
+        let file = run::write(&self.folder, id, &self.key, crate::sorted::merge(streams))?;
+        let tier = runs.iter().map(|run| run.row.tier).max().unwrap_or(0).saturating_add(1);
+        Ok(RunRow { id, first_index: range.start, count: range.end.saturating_sub(range.start), tier, file })
+    }
+
+    /// Puts a run that the catalog names now in place of fresh keys or smaller runs; their files go with their last reader.
+    pub(crate) fn adopt(&self, row: RunRow) -> Result<(), ReadError> {
+        let run = Arc::new(Run::open(&self.folder, row, &self.key)?);
+        if run.filter_bytes() <= self.filter_budget_bytes {
+            run.build_filter()?;
+        }
+        {
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let range = run.row.range();
+            state.runs.iter().filter(|old| range.contains(&old.row.first_index)).for_each(|old| old.mark_obsolete());
+            state.runs.retain(|old| !range.contains(&old.row.first_index));
+            let at = state.runs.partition_point(|old| old.row.first_index < range.start);
+            state.runs.insert(at, Arc::clone(&run));
+        }
+        if run.row.tier == 0 {
+            self.forget_fresh(&run)?;
+        }
+        self.build_filters()
+    }
+
+    /// Drops the fresh keys that a run holds now. A few at a time, so that the committer never waits long; meanwhile both know them.
+    fn forget_fresh(&self, run: &Run) -> Result<(), ReadError> {
+        const AT_ONCE: usize = 4096;
+        let mut records = run.records()?.peekable();
+        while records.peek().is_some() {
+            let keys: Vec<u128> = records.by_ref().take(AT_ONCE).map(|record| record.map(|record| record.key())).collect::<Result<_, _>>()?;
+            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            for key in keys {
+                state.fresh.remove(&key);
+            }
+        }
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if state.fresh.len() * 4 < state.fresh.capacity() {
+            state.fresh.shrink_to_fit();
+        }
+        Ok(())
+    }
+
+    /// All records of the runs, for verification.
+    pub(crate) fn records(&self) -> Result<Vec<(RunRow, crate::sorted::Stream<'static, Record>)>, ReadError> {
+        self.runs().iter().map(|run| Ok((run.row.clone(), run.records()?))).collect()
+    }
+}
+
+/// Removes the file of a run that no catalog row names.
+pub(crate) fn remove_file(folder: &Path, id: u64) -> std::io::Result<()> {
+    durable::remove(&file_path(folder, id, RUN))
+}

@@ -9,6 +9,8 @@ pub mod columns;
 pub mod committer;
 pub mod compactor;
 pub mod dedupe;
+pub mod durable;
+mod encrypted;
 pub mod fresh;
 pub mod keys;
 pub mod postings;
@@ -20,7 +22,11 @@ pub mod seams;
 pub mod secret;
 pub mod segment;
 pub mod snapshot;
+mod sorted;
 pub mod source;
 pub mod token;
 pub mod trail;
 pub mod verify;
+
+#[cfg(test)]
+mod testing;

@@ -1,1 +1,38 @@
-fn main(){}
+//! The process: arguments in, exit code out. Exit codes: 0 done and true; 1 the check failed; 2 the request is wrong; 3 the
+//! trail or a service could not be reached.
+
+mod app;
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod duration;
+mod failure;
+mod folder;
+mod http;
+mod idempotency;
+mod identity;
+mod ingest;
+mod integrity;
+mod logging;
+mod output;
+mod record;
+mod router;
+mod run;
+mod tile_source;
+mod tokens;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = match cli::parse(std::env::args_os()) {
+        Ok(arguments) => arguments,
+        Err(cli::Stop::Help(text)) => return output::help(&text),
+        Err(cli::Stop::Wrong(failure)) => return output::failed(&failure, false),
+    };
+    let json = arguments.json;
+    match run::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output::failed(&failure, json),
+    }
+}

@@ -1,0 +1,137 @@
+//! The demo: a synthetic hospital sends a month of events to a real server, and every promise of Recall is tried on it.
+//!
+//! It sees Recall only as anybody outside does: through the binary `recall` and over HTTP. Each line that claims something was checked
+//! against what the hospital knows it sent; one claim that does not hold makes the exit code 1.
+
+mod api;
+mod folder;
+mod proofs;
+mod questions;
+mod recall;
+mod stuck;
+mod tamper;
+mod tell;
+mod traffic;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use recall_bench::hospital::{Hospital, Size};
+use recall_bench::stopwatch::Stopwatch;
+
+use crate::api::Api;
+use crate::folder::Folder;
+use crate::recall::{Recall, Server};
+use crate::stuck::Stuck;
+use crate::tell::Tell;
+
+/// A hospital's month through a real Recall server, with every claim checked.
+#[derive(Parser)]
+#[command(name = "recall-demo")]
+struct Options {
+    /// Exit when all is shown, instead of serving until Ctrl-C
+    #[arg(long)]
+    once: bool,
+    /// Keep the trail in this new folder instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Events the hospital sends
+    #[arg(long, value_name = "N", default_value_t = 120_000, value_parser = clap::value_parser!(u64).range(20_000..=50_000_000))]
+    events: u64,
+    /// The binary to drive [default: recall, beside this one]
+    #[arg(long, value_name = "FILE")]
+    recall: Option<PathBuf>,
+}
+
+/// Tokens for the three parts that the demo plays.
+pub struct Tokens {
+    pub administrator: String,
+    pub ingest: String,
+    pub officer: String,
+}
+
+fn main() -> ExitCode {
+    let mut tell = Tell::new();
+    match run(&Options::parse(), &mut tell) {
+        Ok(()) if tell.failures() == 0 => ExitCode::SUCCESS,
+        Ok(()) => {
+            tell.line(&format!("\n{} claim(s) did not hold; they are marked with ✗ above.", tell.failures()));
+            ExitCode::FAILURE
+        }
+        Err(stuck) => {
+            tell.line(&format!("\nThe demo cannot go on: {stuck}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options, tell: &mut Tell) -> Result<(), Stuck> {
+    let recall = Recall::find(options.recall.clone())?;
+    let folder = Folder::new(options.data.clone())?;
+    let hospital = Hospital::new(Size::demo(options.events));
+
+    tell.heading("A trail");
+    let (server, tokens) = begin(&recall, &folder, tell)?;
+    let api = Api::new(server.url());
+
+    tell.heading("A month of a hospital, over HTTP");
+    let sent = traffic::send(&api, &tokens, &hospital, tell)?;
+
+    tell.heading("Recalling it");
+    questions::ask(&api, &tokens, &hospital, &sent, tell)?;
+
+    tell.heading("Proving it");
+    let vkey = proofs::show(&recall, &server, &tokens, &folder, &sent, tell)?;
+
+    tell.heading("What the disk knows");
+    tamper::grep(&folder, &hospital, tell)?;
+    tell.line("  Stopping the server to copy its folder, then tampering with copies:");
+    let listen = server.address();
+    server.stop()?;
+    tamper::copies(&recall, &folder, &vkey, tell)?;
+    let restarted = Stopwatch::start();
+    let server = Server::start(&recall, &folder, Some(listen))?;
+    tell.line(&format!("  Serving again on the untouched folder after {}.", restarted));
+    questions::still_there(&api, &tokens, &sent, tell)?;
+
+    if !options.once && tell.failures() == 0 {
+        stay(&recall, &server, &tokens, &hospital, tell)?;
+    }
+    server.stop()
+}
+
+/// Makes the trail, serves it and makes the tokens.
+fn begin(recall: &Recall, folder: &Folder, tell: &mut Tell) -> Result<(Server, Tokens), Stuck> {
+    let started = Stopwatch::start();
+    let one_time = recall.init(folder)?;
+    let server = Server::start(recall, folder, None)?;
+    tell.line(&format!("  recall init and recall serve: ready at {} after {}.", server.url(), started));
+    tell.line(&format!("  Data: {}; root key beside it: {}.", folder.data().display(), folder.root_key().display()));
+    let administrator = recall.token(server.url(), &one_time, &["--role", "administrator", "--name", "demo-administrator"])?;
+    let ingest = recall.token(server.url(), &administrator, &["--role", "ingest", "--name", "demo-feeds", "--expires", "24h"])?;
+    let officer = recall.token(server.url(), &administrator, &["--role", "privacy-officer", "--name", "demo-officer", "--expires", "24h"])?;
+    tell.line("  Three tokens: an administrator (sees no patient), a feed (only writes), a privacy officer (reads).");
+    let again = recall.token(server.url(), &one_time, &["--role", "administrator"]).is_err();
+    tell.check(again, "the one-time token of `recall init` works once only");
+    Ok((server, Tokens { administrator, ingest, officer }))
+}
+
+/// Says what to try, and waits for Ctrl-C.
+fn stay(recall: &Recall, server: &Server, tokens: &Tokens, hospital: &Hospital, tell: &mut Tell) -> Result<(), Stuck> {
+    let stories = hospital.stories();
+    let nurse = hospital.staff().get(stories.snoop as usize).map_or("", |staff| staff.id.as_str());
+    let binary = recall.path().display();
+    tell.heading("Yours to try, until Ctrl-C");
+    tell.line(&format!("  URL      {}", server.url()));
+    tell.line(&format!("  Sign in  {}/v1/events?q=break_glass:true   with the header   Authorization: Bearer {}", server.url(), tokens.officer));
+    tell.line("           (a page to sign in comes with the web interface; the token works for 24 hours)");
+    tell.line(&format!("\n  export RECALL_URL={} RECALL_TOKEN={}", server.url(), tokens.officer));
+    tell.line(&format!("  {binary} search 'patient:{} actor.id:{nurse}'", hospital.patient(stories.vip).mrn));
+    tell.line(&format!("  {binary} sql 'SELECT actor, count(*) AS charts FROM events WHERE action = '\\''chart.viewed'\\'' GROUP BY actor ORDER BY charts DESC LIMIT 10'"));
+    tell.line(&format!("  {binary} verify --url {}", server.url()));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| Stuck::io("a runtime to wait in", &e))?;
+    runtime.block_on(tokio::signal::ctrl_c()).map_err(|e| Stuck::io("Ctrl-C", &e))?;
+    tell.line("\n  Stopping.");
+    Ok(())
+}

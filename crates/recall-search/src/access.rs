@@ -1,0 +1,255 @@
+//! What a filter lets a reader leave unread: everything outside spans of index and time, and all rows without a posting.
+//!
+//! All of it is wider than the filter or equal to it, never narrower; the filter itself still decides every row. It knows expressions,
+//! and not how parts are read.
+
+use std::collections::BTreeSet;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use datafusion::common::ScalarValue;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Between, BinaryExpr, Expr, Operator};
+use recall_store::token::TokenKind;
+
+use crate::columns::is_cheap;
+use crate::functions::{self, as_probe};
+use crate::query::Span;
+use crate::values::Probe;
+
+/// What must be read at least.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Access {
+    /// Indexes.
+    pub index: Span,
+    /// Times, in microseconds since 1970.
+    pub time: Span,
+    /// Rows found by what is indexed; `None` for all rows.
+    pub lookup: Option<Lookup>,
+}
+
+/// Rows by what is indexed. It has no `Debug` of its own making: [`TokenKind`] values are PHI, and so is an id.
+#[derive(Clone, PartialEq)]
+pub enum Lookup {
+    /// Those with a posting.
+    Token(TokenKind, String),
+    /// Those with an id.
+    Id(String),
+    /// Those of any of these.
+    Any(Vec<Lookup>),
+    /// Those of all of these.
+    All(Vec<Lookup>),
+}
+
+impl std::fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Token(kind, _) => write!(f, "{kind:?}"),
+            Self::Id(_) => f.write_str("Id"),
+            Self::Any(any) => f.debug_tuple("Any").field(any).finish(),
+            Self::All(all) => f.debug_tuple("All").field(all).finish(),
+        }
+    }
+}
+
+impl Access {
+    /// What all of `filters` together let a reader leave out.
+    #[must_use]
+    pub fn of(filters: &[Expr]) -> Self {
+        let mut access = Self::default();
+        let mut lookups = Vec::new();
+        for filter in filters {
+            access.index = both(access.index, span(filter, "index"));
+            access.time = both(access.time, span(filter, "time"));
+            lookups.extend(lookup(filter));
+        }
+        access.lookup = all(lookups);
+        access
+    }
+}
+
+fn all(mut lookups: Vec<Lookup>) -> Option<Lookup> {
+    if lookups.len() > 1 { Some(Lookup::All(lookups)) } else { lookups.pop() }
+}
+
+fn lookup(expr: &Expr) -> Option<Lookup> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => all(lookup(left).into_iter().chain(lookup(right)).collect()),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(Lookup::Any(vec![lookup(left)?, lookup(right)?])),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            let (name, value) = column(left).zip(text(right)).or_else(|| column(right).zip(text(left)))?;
+            indexed(name, value)
+        }
+        Expr::InList(list) if !list.negated => {
+            let name = column(&list.expr)?;
+            list.list.iter().map(|item| indexed(name, text(item)?)).collect::<Option<_>>().map(Lookup::Any)
+        }
+        Expr::ScalarFunction(call) if call.func.name() == functions::HAS_PATIENT.name() => match call.args.as_slice() {
+            [patients, id] if column(patients) == Some("patients") => Some(Lookup::Token(TokenKind::Patient, text(id)?.to_owned())),
+            _ => None,
+        },
+        Expr::ScalarFunction(call) => as_probe(&call.func)?.equality().and_then(|(path, value)| match path.as_str() {
+            "actor.id" => indexed("actor", value),
+            _ => None,
+        }),
+        Expr::IsTrue(inner) => lookup(inner),
+        _ => None,
+    }
+}
+
+/// Columns whose values are indexed.
+fn indexed(column: &str, value: &str) -> Option<Lookup> {
+    match column {
+        "actor" => Some(Lookup::Token(TokenKind::Actor, value.to_owned())),
+        "session" => Some(Lookup::Token(TokenKind::Session, value.to_owned())),
+        "id" => Some(Lookup::Id(value.to_owned())),
+        _ => None,
+    }
+}
+
+/// A column, also under one of the casts that planning adds: they keep texts equal and times in order. Two casts may not.
+fn column(expr: &Expr) -> Option<&str> {
+    match expr {
+        Expr::Column(column) => Some(column.name.as_str()),
+        Expr::Cast(cast) if keeps_values(cast.field.data_type()) => match cast.expr.as_ref() {
+            Expr::Column(column) => Some(column.name.as_str()),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn keeps_values(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => true,
+        DataType::Dictionary(_, inner) => keeps_values(inner),
+        DataType::Timestamp(unit, _) => matches!(unit, TimeUnit::Microsecond | TimeUnit::Nanosecond),
+        _ => false,
+    }
+}
+
+fn text(expr: &Expr) -> Option<&str> {
+    fn of(value: &ScalarValue) -> Option<&str> {
+        match value {
+            ScalarValue::Utf8(text) | ScalarValue::LargeUtf8(text) | ScalarValue::Utf8View(text) => text.as_deref(),
+            ScalarValue::Dictionary(_, inner) => of(inner),
+            _ => None,
+        }
+    }
+    match expr {
+        Expr::Literal(value, _) => of(value),
+        _ => None,
+    }
+}
+
+/// The span of `name` outside which `expr` is never true.
+fn span(expr: &Expr, name: &str) -> Span {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => both(span(left, name), span(right, name)),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => either(span(left, name), span(right, name)),
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match (named(left, name), named(right, name)) {
+            (true, _) => side(*op, right, name),
+            (_, true) => op.swap().map_or_else(Span::default, |op| side(op, left, name)),
+            _ => Span::default(),
+        },
+        Expr::Between(Between { expr, negated: false, low, high }) if named(expr, name) => {
+            both(side(Operator::GtEq, low, name), side(Operator::LtEq, high, name))
+        }
+        Expr::InList(list) if !list.negated && named(&list.expr, name) => {
+            list.list.iter().map(|item| side(Operator::Eq, item, name)).reduce(either).unwrap_or_default()
+        }
+        Expr::IsTrue(inner) => span(inner, name),
+        _ => Span::default(),
+    }
+}
+
+fn named(expr: &Expr, name: &str) -> bool {
+    column(expr) == Some(name)
+}
+
+/// `column OP literal` as a span, a finer literal rounded outwards.
+fn side(op: Operator, literal: &Expr, name: &str) -> Span {
+    let Expr::Literal(value, _) = literal else {
+        return Span::default();
+    };
+    let Some((floor, ceiling)) = whole(value, name) else {
+        return Span::default();
+    };
+    match op {
+        Operator::Eq => Span { low: Some(floor), high: Some(ceiling) },
+        Operator::Gt | Operator::GtEq => Span { low: Some(floor), high: None },
+        Operator::Lt | Operator::LtEq => Span { low: None, high: Some(ceiling) },
+        _ => Span::default(),
+    }
+}
+
+/// An index, or a time in microseconds rounded down and up.
+fn whole(value: &ScalarValue, name: &str) -> Option<(i64, i64)> {
+    match (name, value) {
+        ("index", ScalarValue::Int64(Some(v))) | ("time", ScalarValue::TimestampMicrosecond(Some(v), _)) => Some((*v, *v)),
+        ("time", ScalarValue::TimestampNanosecond(Some(v), _)) => Some((v.div_euclid(1000), v.div_euclid(1000).saturating_add(1))),
+        _ => None,
+    }
+}
+
+fn both(a: Span, b: Span) -> Span {
+    let tighter = |a: Option<i64>, b: Option<i64>, pick: fn(i64, i64) -> i64| match (a, b) {
+        (Some(a), Some(b)) => Some(pick(a, b)),
+        (a, b) => a.or(b),
+    };
+    Span { low: tighter(a.low, b.low, i64::max), high: tighter(a.high, b.high, i64::min) }
+}
+
+fn either(a: Span, b: Span) -> Span {
+    Span { low: a.low.zip(b.low).map(|(a, b)| a.min(b)), high: a.high.zip(b.high).map(|(a, b)| a.max(b)) }
+}
+
+/// The part of `expr` that looks at cheap columns only: true wherever `expr` is.
+#[must_use]
+pub fn cheap_part(expr: &Expr) -> Option<Expr> {
+    if names(expr).iter().all(|name| is_cheap(name)) {
+        return Some(expr.clone());
+    }
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => match (cheap_part(left), cheap_part(right)) {
+            (Some(left), Some(right)) => Some(left.and(right)),
+            (left, right) => left.or(right),
+        },
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(cheap_part(left)?.or(cheap_part(right)?)),
+        Expr::IsTrue(inner) => cheap_part(inner),
+        _ => None,
+    }
+}
+
+/// The names of the columns that `expr` looks at.
+#[must_use]
+pub fn names(expr: &Expr) -> BTreeSet<&str> {
+    let mut names = BTreeSet::new();
+    // The closure never fails, so that neither does the walk.
+    let _ = expr.apply(|node| {
+        if let Expr::Column(column) = node {
+            names.insert(column.name.as_str());
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    names
+}
+
+/// `mentions(event, 'text')` asks for the text of events; the bytes of their parts answer as well, and need no merging.
+#[must_use]
+pub fn without_merging(expr: Expr) -> Expr {
+    let rewritten = expr.clone().transform(|node| {
+        use datafusion::common::tree_node::Transformed;
+        if let Expr::ScalarFunction(call) = &node
+            && call.func.name() == functions::MENTIONS.name()
+            && let [event, wanted] = call.args.as_slice()
+            && let (Some("event"), Some(wanted)) = (column(event), text(wanted))
+        {
+            return Ok(Transformed::yes(functions::probe(Probe::anywhere(wanted))));
+        }
+        Ok(Transformed::no(node))
+    });
+    rewritten.map_or(expr, |rewritten| rewritten.data)
+}
+
+#[cfg(test)]
+mod tests;

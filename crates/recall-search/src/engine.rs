@@ -1,0 +1,143 @@
+//! The engine: answers questions over views, within limits.
+//!
+//! Made once and shared; a view is handed in with each question. It must be called on a Tokio runtime.
+
+mod page;
+mod sandbox;
+mod sql;
+
+use std::time::Duration;
+
+use datafusion::common::DataFusionError;
+use recall_store::seal::Mac;
+use recall_store::secret::Key32;
+use recall_store::snapshot::ReadError;
+
+use crate::cursor::Cursors;
+use crate::values::NotJson;
+
+pub use page::{FoundEvent, MAX_PAGE, SearchError, SearchPage, SearchRequest};
+pub use sql::{SqlAnswer, SqlColumn, SqlError};
+
+/// What a question may cost.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// How long a search may take.
+    pub search_time: Duration,
+    /// How many events are counted; more are told as "at least".
+    pub count_cap: u64,
+    /// Rows read in order to count, where cheap columns decide.
+    pub count_rows: u64,
+    /// Rows read in order to count, where the bytes of events must be read.
+    pub count_content_rows: u64,
+    /// How long an SQL statement may take.
+    pub sql_time: Duration,
+    /// Bytes that all SQL statements together may hold.
+    pub sql_memory_bytes: usize,
+    /// Rows of an answer; what is beyond is cut, and the answer says so.
+    pub sql_rows: usize,
+    /// Bytes of an answer, likewise.
+    pub sql_answer_bytes: usize,
+    /// Threads that read for one statement.
+    pub sql_partitions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            search_time: Duration::from_secs(30),
+            count_cap: 10_000,
+            count_rows: 1 << 20,
+            count_content_rows: 1 << 15,
+            sql_time: Duration::from_secs(30),
+            sql_memory_bytes: 256 << 20,
+            sql_rows: 10_000,
+            sql_answer_bytes: 32 << 20,
+            sql_partitions: 2,
+        }
+    }
+}
+
+/// Answers questions.
+pub struct Engine {
+    limits: Limits,
+    cursors: Cursors,
+    sandbox: sandbox::Sandbox,
+}
+
+/// The engine could not be made.
+#[derive(Debug, thiserror::Error)]
+#[error("the query engine could not be started: {0}")]
+pub struct EngineError(String);
+
+impl Engine {
+    /// An engine that authenticates cursors under `cursor_key`; with another key, cursors handed out before are refused.
+    ///
+    /// # Errors
+    /// Where the limits fit no engine.
+    pub fn new(limits: Limits, cursor_key: &Key32) -> Result<Self, EngineError> {
+        let sandbox = sandbox::Sandbox::new(&limits).map_err(|error| EngineError(error.strip_backtrace()))?;
+        Ok(Self { limits, cursors: Cursors(Mac::new(cursor_key)), sandbox })
+    }
+}
+
+/// Why an engine's work failed, told without a value from data or statement.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WorkError {
+    /// It asked for more memory than there is.
+    #[error("the question needs more memory than is allowed; narrow it, or ask for fewer columns")]
+    Memory,
+    /// It took too long.
+    #[error("the question took too long; narrow it by time, patient or user")]
+    Time,
+    /// A division by zero.
+    #[error("a division by zero; guard it with NULLIF(divisor, 0)")]
+    DivisionByZero,
+    /// A number or text beyond its type.
+    #[error("a result does not fit its type")]
+    Overflow,
+    /// A text that can't be read as the type wanted.
+    #[error("a value could not be converted; use TRY_CAST to get NULL in its place")]
+    Conversion,
+    /// Stored events could not be read: the text names the place.
+    #[error("{0}")]
+    Read(String),
+    /// Anything else.
+    #[error("the question could not be computed; simplify it")]
+    Other,
+}
+
+impl WorkError {
+    /// The class of an engine's error. Its own text may carry values, and is dropped.
+    pub(crate) fn of(error: &DataFusionError) -> Self {
+        use datafusion::arrow::error::ArrowError;
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => Self::Memory,
+            DataFusionError::External(inner) => Self::external(inner.as_ref()),
+            DataFusionError::ArrowError(inner, _) => match inner.as_ref() {
+                ArrowError::DivideByZero => Self::DivisionByZero,
+                ArrowError::ArithmeticOverflow(_) | ArrowError::OffsetOverflowError(_) => Self::Overflow,
+                ArrowError::CastError(_) | ArrowError::ParseError(_) => Self::Conversion,
+                ArrowError::ExternalError(inner) => Self::external(inner.as_ref()),
+                _ => Self::Other,
+            },
+            _ => Self::Other,
+        }
+    }
+
+    fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
+        if let Some(ReadError::Compute(arrow)) = error.downcast_ref::<ReadError>() {
+            return match arrow {
+                datafusion::arrow::error::ArrowError::ExternalError(inner) => Self::external(inner.as_ref()),
+                _ => Self::Other,
+            };
+        }
+        if let Some(error) = error.downcast_ref::<ReadError>() {
+            return Self::Read(error.to_string());
+        }
+        if let Some(error) = error.downcast_ref::<NotJson>() {
+            return Self::Read(error.to_string());
+        }
+        error.downcast_ref::<DataFusionError>().map_or(Self::Other, Self::of)
+    }
+}

@@ -1,0 +1,275 @@
+//! The query bar's answers: pages of events, newest first, with a count.
+//!
+//! No planner runs here: a question is made and read directly, which keeps a search at the cost of its reads.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, RecordBatch};
+use arrow::datatypes::{DataType, Int64Type, Schema};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use datafusion::common::DFSchema;
+use datafusion::execution::TaskContext;
+use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::simplify::SimplifyContext;
+use datafusion::logical_expr::{Expr, col, lit};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
+use datafusion::physical_plan::ExecutionPlan;
+use futures::StreamExt;
+use recall_log::entry;
+use recall_log::merkle::leaf_hash;
+use recall_log::time::Timestamp;
+use recall_store::snapshot::Part;
+
+use super::{Engine, WorkError};
+use crate::columns::{self, PHI, PUBLIC, SALT_PHI, SALT_PUBLIC};
+use crate::cursor::Cursor;
+use crate::derive::event_text;
+use crate::exec::EventsExec;
+use crate::query::compile::{NotAllowed, compile};
+use crate::query::{self, Filter, QueryError};
+use crate::question::Question;
+use crate::reading::Order;
+use crate::view::View;
+
+/// The most events of a page.
+pub const MAX_PAGE: usize = 1_000;
+
+/// What is searched.
+#[derive(Clone, Debug)]
+pub struct SearchRequest {
+    /// The query bar's text; empty for every event.
+    pub query: String,
+    /// Only events of this time or later.
+    pub from: Option<Timestamp>,
+    /// Only events before this time.
+    pub to: Option<Timestamp>,
+    /// Events wanted, 1 to [`MAX_PAGE`].
+    pub limit: usize,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+    /// What relative times count from.
+    pub now: Timestamp,
+    /// The log's origin, which events name.
+    pub log: String,
+}
+
+/// A page of results.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SearchPage {
+    /// The events, newest first.
+    pub events: Vec<FoundEvent>,
+    /// Where to go on; `None` where nothing is left.
+    pub next_cursor: Option<String>,
+    /// How many events the query finds, all pages together.
+    pub count: u64,
+    /// Whether there are more than `count`.
+    pub count_capped: bool,
+}
+
+/// An event as its reader may see it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FoundEvent {
+    /// Its place in the log.
+    pub index: u64,
+    /// Its JSON, with `integrity`.
+    pub json: String,
+}
+
+/// Why a search was not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SearchError {
+    /// The query can't be read.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The query asks for what the reader may not see.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
+    /// The limit is none.
+    #[error("limit must lie between 1 and 1000")]
+    Limit,
+    /// The cursor is not one of this question.
+    #[error("the cursor does not belong to this question; start again without it")]
+    Cursor,
+    /// The work failed.
+    #[error(transparent)]
+    Work(#[from] WorkError),
+}
+
+impl Engine {
+    /// One page of the events that a query finds, newest first.
+    ///
+    /// # Errors
+    /// Where the request is wrong, or the work fails or takes too long.
+    pub async fn search(&self, view: &View, request: &SearchRequest) -> Result<SearchPage, SearchError> {
+        if !(1..=MAX_PAGE).contains(&request.limit) {
+            return Err(SearchError::Limit);
+        }
+        let filters = filters(request, view.phi.is_some())?;
+        let work = self.page(view, request, filters);
+        tokio::time::timeout(self.limits.search_time, work).await.unwrap_or(Err(SearchError::Work(WorkError::Time)))
+    }
+
+    /// The event at `index`, if it is there.
+    ///
+    /// # Errors
+    /// Where it can't be read.
+    pub async fn event_at(&self, view: &View, index: u64, log: &str) -> Result<Option<FoundEvent>, WorkError> {
+        let Ok(index) = i64::try_from(index) else {
+            return Ok(None);
+        };
+        let found = self.timed(view, vec![col("index").eq(lit(index))], log).await?;
+        Ok(found.into_iter().next())
+    }
+
+    /// The events with this id, newest first: one for each source that used it.
+    ///
+    /// # Errors
+    /// Where they can't be read.
+    pub async fn events_by_id(&self, view: &View, id: &str, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
+        self.timed(view, vec![col("id").eq(lit(id))], log).await
+    }
+
+    async fn timed(&self, view: &View, filters: Vec<Expr>, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
+        let work = found(view, &filters, MAX_PAGE, log);
+        tokio::time::timeout(self.limits.search_time, work).await.unwrap_or(Err(WorkError::Time))
+    }
+
+    async fn page(&self, view: &View, request: &SearchRequest, filters: Vec<Expr>) -> Result<SearchPage, SearchError> {
+        let times = [request.from, request.to].map(|time| time.map_or_else(String::new, |time| time.to_string()));
+        let question = [request.query.as_bytes(), times[0].as_bytes(), times[1].as_bytes(), &[u8::from(view.phi.is_some())]];
+        let before = match &request.cursor {
+            Some(text) => Some(self.cursors.read(text, &question).ok_or(SearchError::Cursor)?),
+            None => None,
+        };
+        let mut events = found(view, &older(&filters, before.map(|cursor| cursor.before)), request.limit + 1, &request.log).await?;
+        let more = events.len() > request.limit;
+        events.truncate(request.limit);
+        let last = events.last().map(|event| event.index);
+        let (count, count_capped) = match (before, last) {
+            (Some(cursor), _) => (cursor.count, cursor.count_capped),
+            (None, Some(last)) if more => self.count(view, &filters, events.len() as u64, last).await?,
+            (None, _) => (events.len() as u64, false),
+        };
+        let next_cursor = last.filter(|_| more).map(|before| self.cursors.write(Cursor { before, count, count_capped }, &question));
+        Ok(SearchPage { events, next_cursor, count, count_capped })
+    }
+
+    /// How many events there are: those `known`, and those older than `before`, as far as limits allow.
+    async fn count(&self, view: &View, filters: &[Expr], known: u64, before: u64) -> Result<(u64, bool), WorkError> {
+        let schema = Arc::new(Schema::empty());
+        let mut question = question(view, schema, &older(filters, Some(before)))?;
+        if filters.is_empty() {
+            let whole = view.snapshot.parts().iter().filter(|part| !matches!(part, Part::Erased(_)));
+            let all = whole.map(|part| u64::from(part.count())).sum::<u64>();
+            return Ok((all.min(self.limits.count_cap), all > self.limits.count_cap));
+        }
+        question.unfiltered = false;
+        let budget = if question.reads_content() { self.limits.count_content_rows } else { self.limits.count_rows };
+        let plan = EventsExec::new(view.clone(), Arc::new(question), None, 1).ordered(Order::NewestFirst);
+        let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
+        let start = view.meter.rows();
+        let mut count = known;
+        while let Some(batch) = batches.next().await {
+            count += batch.map_err(|error| WorkError::of(&error))?.num_rows() as u64;
+            if count > self.limits.count_cap {
+                return Ok((self.limits.count_cap, true));
+            }
+            if view.meter.rows().saturating_sub(start) > budget {
+                return Ok((count, true));
+            }
+        }
+        Ok((count, false))
+    }
+}
+
+/// The request's filters as expressions.
+fn filters(request: &SearchRequest, phi: bool) -> Result<Vec<Expr>, SearchError> {
+    let mut filters = Vec::new();
+    match query::parse(&request.query, request.now)? {
+        Filter::All(all) => {
+            for filter in &all {
+                filters.push(compile(filter, phi)?);
+            }
+        }
+        other => filters.push(compile(&other, phi)?),
+    }
+    let time = |at: Timestamp| lit(datafusion::scalar::ScalarValue::TimestampMicrosecond(Some(at.micros()), Some("UTC".into())));
+    filters.extend(request.from.map(|from| col("time").gt_eq(time(from))));
+    filters.extend(request.to.map(|to| col("time").lt(time(to))));
+    Ok(filters)
+}
+
+fn older(filters: &[Expr], before: Option<u64>) -> Vec<Expr> {
+    let limit = before.map(|before| col("index").lt(lit(i64::try_from(before).unwrap_or(i64::MAX))));
+    filters.iter().cloned().chain(limit).collect()
+}
+
+fn question(view: &View, schema: Arc<Schema>, filters: &[Expr]) -> Result<Question, WorkError> {
+    let make = || {
+        let table = Arc::new(DFSchema::try_from(columns::all())?);
+        let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&table)).build());
+        let filters = filters.iter().map(|filter| simplifier.coerce(filter.clone(), &table)).collect::<datafusion::common::Result<Vec<_>>>()?;
+        Question::new(schema, &filters, view.phi.is_some(), &ExecutionProps::new())
+    };
+    make().map_err(|error| WorkError::of(&error))
+}
+
+/// The newest events that pass `filters`, at most `limit`.
+async fn found(view: &View, filters: &[Expr], limit: usize, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
+    let all = columns::all();
+    let wanted = ["index", PUBLIC, PHI, SALT_PUBLIC, SALT_PHI].map(|name| all.index_of(name));
+    let wanted = wanted.into_iter().collect::<Result<Vec<_>, _>>().map_err(|_| WorkError::Other)?;
+    let schema = Arc::new(all.project(&wanted).map_err(|_| WorkError::Other)?);
+    let question = Arc::new(question(view, schema, filters)?);
+    let plan = EventsExec::new(view.clone(), question, Some(limit), 1).ordered(Order::NewestFirst);
+    let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
+    let mut events = Vec::new();
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(|error| WorkError::of(&error))?;
+        show(&batch, view.phi.is_some(), log, &mut events)?;
+    }
+    Ok(events)
+}
+
+/// Writes the JSON of each row.
+fn show(batch: &RecordBatch, phi: bool, log: &str, events: &mut Vec<FoundEvent>) -> Result<(), WorkError> {
+    let [index, public, hidden, salt_public, salt_phi] = batch.columns() else {
+        return Err(WorkError::Other);
+    };
+    let (Some(index), Some(public), Some(hidden)) = (index.as_primitive_opt::<Int64Type>(), bytes(public), bytes(hidden)) else {
+        return Err(WorkError::Other);
+    };
+    for row in 0..batch.num_rows() {
+        let index = u64::try_from(index.value(row)).map_err(|_| WorkError::Other)?;
+        let (public, hidden) = (public.value(row), phi.then(|| hidden.value(row)));
+        let text = event_text(public, hidden).map_err(|error| WorkError::Read(error.to_string()))?;
+        let leaf = match (hidden, salt(salt_public, row), salt(salt_phi, row)) {
+            (Some(hidden), Some(salt_public), Some(salt_phi)) => Some(leaf_hash(&entry::commit(public, hidden, &salt_public, &salt_phi))),
+            _ => None,
+        };
+        let json = with_integrity(&text, log, index, leaf.as_ref()).ok_or(WorkError::Other)?;
+        events.push(FoundEvent { index, json });
+    }
+    Ok(())
+}
+
+fn bytes(column: &ArrayRef) -> Option<&LargeBinaryArray> {
+    column.as_binary_opt::<i64>()
+}
+
+fn salt(column: &ArrayRef, row: usize) -> Option<[u8; 16]> {
+    let salts = match column.data_type() {
+        DataType::FixedSizeBinary(16) => column.as_fixed_size_binary_opt()?,
+        _ => return None,
+    };
+    (!salts.is_null(row)).then(|| salts.value(row).try_into().ok()).flatten()
+}
+
+/// The event's text with where it lies in which log, and the hash of its leaf where the reader's parts give it.
+fn with_integrity(text: &str, log: &str, index: u64, leaf: Option<&[u8; 32]>) -> Option<String> {
+    let open = text.strip_suffix('}')?;
+    let log = serde_json::Value::from(log);
+    let leaf = leaf.map_or_else(String::new, |leaf| format!(",\"leaf_hash\":\"{}\"", STANDARD.encode(leaf)));
+    Some(format!("{open},\"integrity\":{{\"log\":{log},\"index\":{index}{leaf}}}}}"))
+}

@@ -1,0 +1,229 @@
+//! One question in the form in which rows can be read for it: which columns, which filters at which stage, and what need not be read.
+//!
+//! Three stages decide a row: spans and postings, then the test of cheap columns that a scan makes before it decodes anything else,
+//! then the rest. Every filter is decided here, so that the engine above has none left.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{cast, filter};
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+use datafusion::common::{DFSchema, DataFusionError, Result};
+use datafusion::execution::context::ExecutionProps;
+use datafusion::logical_expr::physical_planning_context::PhysicalPlanningContext;
+use datafusion::logical_expr::utils::{conjunction, split_conjunction_owned};
+use datafusion::logical_expr::Expr;
+use datafusion::physical_expr::utils::reassign_expr_columns;
+use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
+use recall_store::columns::Column;
+use recall_store::snapshot::Predicate;
+
+use crate::access::{Access, cheap_part, names, without_merging};
+use crate::columns::{self, Derived, Origin, is_cheap};
+use crate::derive::derive;
+
+/// One question over the table.
+#[derive(Debug)]
+pub struct Question {
+    /// What must be read at least.
+    pub access: Access,
+    /// The columns of the answer.
+    pub schema: SchemaRef,
+    /// Whether every row within reach is an answer.
+    pub unfiltered: bool,
+    cheap: Option<Stage>,
+    rest: Option<Stage>,
+    stored: Vec<Column>,
+    phi: bool,
+}
+
+/// A filter over some columns.
+#[derive(Clone, Debug)]
+struct Stage {
+    test: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+}
+
+impl Stage {
+    fn new(filters: Vec<Expr>, props: &ExecutionProps) -> Result<Option<Self>> {
+        let Some(all) = conjunction(filters) else {
+            return Ok(None);
+        };
+        let asked = names(&all);
+        let everything = columns::all();
+        let fields: Vec<_> = everything.fields().iter().filter(|field| asked.contains(field.name().as_str())).cloned().collect();
+        let whole = DFSchema::try_from(everything)?;
+        let planning = PhysicalPlanningContext::default();
+        let test = create_physical_expr(&unqualified(all)?, &whole, props, &planning)?;
+        let schema = Arc::new(Schema::new(fields));
+        Ok(Some(Self { test: reassign_expr_columns(test, &schema)?, schema }))
+    }
+
+    fn mask(&self, rows: &Rows) -> Result<BooleanArray> {
+        let batch = rows.batch(&self.schema)?;
+        let answer = self.test.evaluate(&batch)?.into_array(batch.num_rows())?;
+        let mask = answer.as_boolean_opt().ok_or_else(|| DataFusionError::Internal("a filter is not boolean".to_owned()))?;
+        Ok(mask.clone())
+    }
+}
+
+/// Columns that planning named `events.action` are `action` here.
+fn unqualified(expr: Expr) -> Result<Expr> {
+    use datafusion::common::tree_node::{Transformed, TreeNode};
+    let renamed = expr.transform(|node| match node {
+        Expr::Column(column) if column.relation.is_some() => {
+            Ok(Transformed::yes(Expr::Column(datafusion::common::Column::new_unqualified(column.name))))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(renamed.data)
+}
+
+impl Question {
+    /// A question for the columns of `schema`, all of them the table's, in rows that pass all `filters`.
+    ///
+    /// # Errors
+    /// Where a filter is not one over the table.
+    pub fn new(schema: SchemaRef, filters: &[Expr], phi: bool, props: &ExecutionProps) -> Result<Self> {
+        let filters: Vec<Expr> = filters.iter().cloned().map(without_merging).flat_map(split_conjunction_owned).collect();
+        let access = Access::of(&filters);
+        // A scan's test needs a column to look at; one that has none is left to the last stage.
+        let scanned = |filter: &Expr| names(filter).iter().all(|name| is_cheap(name)) && !stored(names(filter).into_iter(), phi).is_empty();
+        let cheap = Stage::new(filters.iter().filter_map(cheap_part).filter(scanned).collect(), props)?;
+        let rest = Stage::new(filters.iter().filter(|filter| !scanned(filter)).cloned().collect(), props)?;
+        let unfiltered = filters.is_empty();
+        let asked = rest.iter().flat_map(|stage| stage.schema.fields()).chain(schema.fields());
+        let stored = stored(asked.map(|field| field.name().as_str()), phi);
+        Ok(Self { access, schema, unfiltered, cheap, rest, stored, phi })
+    }
+
+    /// Whether rows are decided by cheap columns alone.
+    #[must_use]
+    pub fn is_cheap(&self) -> bool {
+        self.rest.is_none()
+    }
+
+    /// Whether the bytes of events are read.
+    #[must_use]
+    pub fn reads_content(&self) -> bool {
+        self.stored.iter().any(|column| column.is_content())
+    }
+
+    /// The stored columns to ask a part for.
+    #[must_use]
+    pub fn stored(&self) -> Vec<Column> {
+        self.stored.clone()
+    }
+
+    /// The test that a part makes before it decodes what else is asked for.
+    #[must_use]
+    pub fn predicate(&self) -> Option<Predicate> {
+        let stage = self.cheap.clone()?;
+        let (wanted, phi) = (stored(stage.schema.fields().iter().map(|field| field.name().as_str()), self.phi), self.phi);
+        let asked = wanted.clone();
+        let test = move |batch: &RecordBatch| {
+            let mask = Rows::read(&asked, batch, phi).and_then(|rows| stage.mask(&rows));
+            mask.map_err(|error| ArrowError::ExternalError(Box::new(error)))
+        };
+        Some(Predicate { columns: wanted, test: Box::new(test) })
+    }
+
+    /// The answer's rows from a batch of [`Question::stored`] columns.
+    ///
+    /// # Errors
+    /// Where bytes are damaged or a filter can't be computed.
+    pub fn answer(&self, batch: &RecordBatch) -> Result<RecordBatch> {
+        let mut rows = Rows::read(&self.stored, batch, self.phi)?;
+        if let Some(rest) = &self.rest {
+            rows.derive_for(&rest.schema)?;
+            let mask = rest.mask(&rows)?;
+            rows.keep(&mask)?;
+        }
+        rows.derive_for(&self.schema)?;
+        rows.batch(&self.schema)
+    }
+}
+
+/// What a part must be asked for so that columns of these names can be had.
+fn stored<'a>(names: impl Iterator<Item = &'a str>, phi: bool) -> Vec<Column> {
+    let mut wanted = Vec::new();
+    for name in names {
+        match columns::origin(name) {
+            Some(Origin::Stored(column)) => wanted.push(column),
+            Some(Origin::Derived(_)) => wanted.extend([Column::Public, Column::Phi]),
+            None => {}
+        }
+    }
+    wanted.retain(|column| phi || !column.is_phi());
+    wanted.sort();
+    wanted.dedup();
+    wanted
+}
+
+/// Rows on their way from stored columns to the answer's.
+struct Rows {
+    count: usize,
+    stored: Vec<(Column, ArrayRef)>,
+    derived: Vec<(Derived, ArrayRef)>,
+    phi: bool,
+}
+
+impl Rows {
+    fn read(columns: &[Column], batch: &RecordBatch, phi: bool) -> Result<Self> {
+        let mut stored = Vec::with_capacity(columns.len());
+        for (column, array) in columns.iter().zip(batch.columns()) {
+            let array = match column {
+                Column::Time | Column::ReceivedAt => cast(array, &columns::time_type())?,
+                _ => Arc::clone(array),
+            };
+            stored.push((*column, array));
+        }
+        Ok(Self { count: batch.num_rows(), stored, derived: Vec::new(), phi })
+    }
+
+    fn column(&self, column: Column) -> Option<&ArrayRef> {
+        self.stored.iter().find(|(known, _)| *known == column).map(|(_, array)| array)
+    }
+
+    /// Computes the derived columns of `schema` that are not there yet.
+    fn derive_for(&mut self, schema: &Schema) -> Result<()> {
+        let missing = |name: &str| match columns::origin(name) {
+            Some(Origin::Derived(derived)) if !self.derived.iter().any(|(known, _)| *known == derived) => Some(derived),
+            _ => None,
+        };
+        let wanted: Vec<Derived> = schema.fields().iter().filter_map(|field| missing(field.name())).collect();
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let public = self.column(Column::Public).and_then(|array| array.as_binary_opt::<i64>());
+        let public = public.ok_or_else(|| DataFusionError::Internal("the bytes of events are missing".to_owned()))?;
+        let phi = if self.phi { self.column(Column::Phi).and_then(|array| array.as_binary_opt::<i64>()) } else { None };
+        let arrays = derive(&wanted, public, phi).map_err(|error| DataFusionError::External(Box::new(error)))?;
+        self.derived.extend(wanted.into_iter().zip(arrays));
+        Ok(())
+    }
+
+    fn keep(&mut self, mask: &BooleanArray) -> Result<()> {
+        for array in self.stored.iter_mut().map(|(_, array)| array).chain(self.derived.iter_mut().map(|(_, array)| array)) {
+            *array = filter(array, mask)?;
+        }
+        self.count = mask.iter().filter(|passes| *passes == Some(true)).count();
+        Ok(())
+    }
+
+    /// The columns of `schema`; what the reader may not see is null.
+    fn batch(&self, schema: &SchemaRef) -> Result<RecordBatch> {
+        let mut arrays = Vec::with_capacity(schema.fields().len());
+        for field in schema.fields() {
+            let known = match columns::origin(field.name()) {
+                Some(Origin::Stored(column)) => self.column(column),
+                Some(Origin::Derived(derived)) => self.derived.iter().find(|(known, _)| *known == derived).map(|(_, array)| array),
+                None => None,
+            };
+            arrays.push(known.map_or_else(|| new_null_array(field.data_type(), self.count), Arc::clone));
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(self.count));
+        Ok(RecordBatch::try_new_with_options(Arc::clone(schema), arrays, &options)?)
+    }
+}

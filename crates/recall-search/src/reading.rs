@@ -1,0 +1,297 @@
+//! Reads a view's parts for one question, window by window, in the order asked for.
+//!
+//! This is the blocking half of the plan node in `exec`: it runs on a thread of its own and hands batches to a sink. Windows start small
+//! when order is asked for, so that "the latest hundred" reads little, and grow, so that a long search costs what a scan costs.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, take_record_batch};
+use datafusion::common::{DataFusionError, Result};
+use recall_store::snapshot::{Part, ReadError, Rows, Scan};
+use recall_store::token::Token;
+
+use crate::access::Lookup;
+use crate::query::Span;
+use crate::question::Question;
+use crate::view::View;
+
+/// The order of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// None asked for: whatever is fastest.
+    Any,
+    /// By index, ascending.
+    OldestFirst,
+    /// By index, descending.
+    NewestFirst,
+}
+
+/// Rows of the first window where order is asked for.
+const FIRST_WINDOW: u32 = 1_024;
+/// Rows of the largest window.
+const LAST_WINDOW: u32 = 65_536;
+/// Rows of the largest window where the bytes of events are read, which are a hundred times as large as the rest.
+const LAST_CONTENT_WINDOW: u32 = 8_192;
+/// Rows that are found by postings lie apart, each on pages of its own: fewer are read at once.
+const FIRST_LIST: u32 = 128;
+
+/// One reader's share of a question.
+pub struct Reading {
+    /// What is read.
+    pub view: View,
+    /// What is asked.
+    pub question: Arc<Question>,
+    /// In which order.
+    pub order: Order,
+    /// The share, and of how many: parts of the trail are dealt out in turn.
+    pub share: (usize, usize),
+    /// The most rows wanted.
+    pub fetch: Option<usize>,
+}
+
+/// Where batches go.
+pub trait Sink {
+    /// Takes a batch. False: nobody wants more.
+    fn take(&mut self, batch: RecordBatch) -> bool;
+    /// Whether nobody wants more.
+    fn is_closed(&self) -> bool;
+}
+
+/// A lookup that was made ready: tokens in place of identifiers, rows in place of ids.
+enum Ready {
+    Token(Token),
+    Indexes(Vec<u64>),
+    Any(Vec<Ready>),
+    All(Vec<Ready>),
+}
+
+impl Reading {
+    /// Reads until all is read, the fetch is full, or the sink is closed.
+    ///
+    /// # Errors
+    /// Where a part can't be read or a filter can't be computed.
+    pub fn run(&self, sink: &mut dyn Sink) -> Result<()> {
+        let lookup = match &self.question.access.lookup {
+            Some(lookup) => Some(self.ready(lookup).map_err(external)?),
+            None => None,
+        };
+        let mut pass = Pass { reading: self, window: self.first_window(lookup.is_some()), left: self.fetch, held: Vec::new(), held_rows: 0, sink };
+        let parts = self.view.snapshot.parts();
+        let mut units = 0;
+        for at in 0..parts.len() {
+            let at = if self.order == Order::OldestFirst { at } else { parts.len() - 1 - at };
+            let Some(rows) = parts.get(at).map(|part| self.within(part)).filter(|rows| !rows.is_empty()) else {
+                continue;
+            };
+            let Some(part) = parts.get(at) else { continue };
+            units += 1;
+            if units % self.share.1 != self.share.0 {
+                continue;
+            }
+            if !pass.part(part, rows, lookup.as_ref())? {
+                return Ok(());
+            }
+        }
+        pass.flush().map(drop)
+    }
+
+    fn first_window(&self, listed: bool) -> u32 {
+        match (self.order, listed) {
+            (_, true) => FIRST_LIST,
+            (Order::Any, false) if self.fetch.is_none() => self.last_window(),
+            _ => FIRST_WINDOW,
+        }
+    }
+
+    fn last_window(&self) -> u32 {
+        if self.question.reads_content() { LAST_CONTENT_WINDOW } else { LAST_WINDOW }
+    }
+
+    /// The rows of `part` within the question's spans.
+    fn within(&self, part: &Part) -> Range<u32> {
+        let access = &self.question.access;
+        let Some((first, last)) = part.time_range() else {
+            return 0..0;
+        };
+        if access.time.low.is_some_and(|low| last < low) || access.time.high.is_some_and(|high| first > high) {
+            return 0..0;
+        }
+        let start = part.first_index();
+        let offset = |index: u64| u32::try_from(index.saturating_sub(start)).unwrap_or(u32::MAX).min(part.count());
+        let Span { low, high } = access.index;
+        let low = low.map_or(0, |low| offset(u64::try_from(low).unwrap_or(0)));
+        let high = high.map_or(part.count(), |high| u64::try_from(high).map_or(0, |high| offset(high.saturating_add(1))));
+        low..high.max(low)
+    }
+
+    fn ready(&self, lookup: &Lookup) -> Result<Ready, ReadError> {
+        let each = |lookups: &[Lookup]| lookups.iter().map(|lookup| self.ready(lookup)).collect::<Result<Vec<_>, _>>();
+        Ok(match lookup {
+            Lookup::Token(kind, value) => Ready::Token(self.view.tokens.token(*kind, value)),
+            Lookup::Id(id) => {
+                let mut indexes = (self.view.find_id)(id)?;
+                indexes.sort_unstable();
+                Ready::Indexes(indexes)
+            }
+            Lookup::Any(any) => Ready::Any(each(any)?),
+            Lookup::All(all) => Ready::All(each(all)?),
+        })
+    }
+}
+
+/// One pass over the parts.
+struct Pass<'a> {
+    reading: &'a Reading,
+    window: u32,
+    left: Option<usize>,
+    held: Vec<RecordBatch>,
+    held_rows: usize,
+    sink: &'a mut dyn Sink,
+}
+
+impl Pass<'_> {
+    /// False: nobody wants more.
+    fn part(&mut self, part: &Part, rows: Range<u32>, lookup: Option<&Ready>) -> Result<bool> {
+        let Some(lookup) = lookup else {
+            return self.range(part, rows);
+        };
+        let mut found = match rows_of(part, lookup) {
+            Err(ReadError::Erased(_)) => return Ok(true),
+            other => other.map_err(external)?,
+        };
+        found.retain(|row| rows.contains(row));
+        self.list(part, &found)
+    }
+
+    fn range(&mut self, part: &Part, mut rows: Range<u32>) -> Result<bool> {
+        while !rows.is_empty() {
+            let length = self.window.min(rows.end - rows.start);
+            let window = if self.reading.order == Order::NewestFirst {
+                rows.end - length..rows.end
+            } else {
+                rows.start..rows.start + length
+            };
+            if self.reading.order == Order::NewestFirst {
+                rows.end = window.start;
+            } else {
+                rows.start = window.end;
+            }
+            if !self.window(part, Rows::Range(window), length)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn list(&mut self, part: &Part, mut rows: &[u32]) -> Result<bool> {
+        while !rows.is_empty() {
+            let length = rows.len().min(self.window as usize);
+            let newest_first = self.reading.order == Order::NewestFirst;
+            let split = if newest_first { rows.len() - length } else { length };
+            let (before, after) = rows.split_at_checked(split).unwrap_or((rows, &[]));
+            let window = if newest_first { after } else { before };
+            rows = if newest_first { before } else { after };
+            if !self.window(part, Rows::List(window.to_vec()), u32::try_from(length).unwrap_or(u32::MAX))? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads one window and holds what it answers, until there is enough of it to be worth handing on.
+    fn window(&mut self, part: &Part, rows: Rows, length: u32) -> Result<bool> {
+        if self.sink.is_closed() {
+            return Ok(false);
+        }
+        let Reading { view, question, order, .. } = self.reading;
+        view.meter.add(length as usize);
+        let scan = Scan {
+            columns: question.stored(),
+            rows,
+            predicate: question.predicate(),
+            batch_rows: self.reading.last_window() as usize,
+            phi: view.phi.as_ref(),
+        };
+        let batches = match part.scan(scan) {
+            Err(ReadError::Erased(_)) => return Ok(true),
+            other => other.map_err(external)?,
+        };
+        let mut answers = Vec::new();
+        for batch in batches {
+            if self.sink.is_closed() {
+                return Ok(false);
+            }
+            let answer = question.answer(&batch.map_err(external)?)?;
+            if answer.num_rows() > 0 {
+                answers.push(if *order == Order::NewestFirst { reversed(&answer)? } else { answer });
+            }
+        }
+        if *order == Order::NewestFirst {
+            answers.reverse();
+        }
+        self.held_rows += answers.iter().map(RecordBatch::num_rows).sum::<usize>();
+        self.held.extend(answers);
+        let enough = self.held_rows >= self.window as usize || self.left.is_some_and(|left| self.held_rows >= left);
+        self.window = self.window.saturating_mul(4).min(self.reading.last_window());
+        if enough { self.flush() } else { Ok(true) }
+    }
+
+    /// Hands on what is held. False: nobody wants more.
+    fn flush(&mut self) -> Result<bool> {
+        let held = std::mem::take(&mut self.held);
+        self.held_rows = 0;
+        let mut batch = match held.as_slice() {
+            [] => return Ok(true),
+            [only] => only.clone(),
+            several => concat_batches(&self.reading.question.schema, several)?,
+        };
+        if let Some(left) = &mut self.left {
+            batch = batch.slice(0, batch.num_rows().min(*left));
+            *left -= batch.num_rows();
+        }
+        let wanted = self.sink.take(batch);
+        Ok(wanted && self.left != Some(0))
+    }
+}
+
+fn reversed(batch: &RecordBatch) -> Result<RecordBatch> {
+    let count = u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
+    Ok(take_record_batch(batch, &UInt32Array::from_iter_values((0..count).rev()))?)
+}
+
+/// The rows of `part` that a lookup finds, ascending and distinct.
+fn rows_of(part: &Part, lookup: &Ready) -> Result<Vec<u32>, ReadError> {
+    Ok(match lookup {
+        Ready::Token(token) => part.rows_of(*token)?,
+        Ready::Indexes(indexes) => {
+            let inside = indexes.iter().filter(|index| (part.first_index()..part.end()).contains(index));
+            inside.filter_map(|index| u32::try_from(index - part.first_index()).ok()).collect()
+        }
+        Ready::Any(any) => {
+            let mut rows = Vec::new();
+            for lookup in any {
+                rows.extend(rows_of(part, lookup)?);
+            }
+            rows.sort_unstable();
+            rows.dedup();
+            rows
+        }
+        Ready::All(all) => {
+            let mut rows: Option<Vec<u32>> = None;
+            for lookup in all {
+                let next = rows_of(part, lookup)?;
+                rows = Some(match rows {
+                    Some(rows) => rows.into_iter().filter(|row| next.binary_search(row).is_ok()).collect(),
+                    None => next,
+                });
+            }
+            rows.unwrap_or_default()
+        }
+    })
+}
+
+fn external(error: ReadError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}

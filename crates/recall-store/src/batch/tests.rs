@@ -1,0 +1,183 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use recall_log::entry::{Facets, commit, received_at_span};
+use recall_log::event::Event;
+use recall_log::merkle::leaf_hash;
+
+use super::section::{self, Place, Section, Side};
+use super::*;
+use crate::testing::{Bench, Seeded, actor, admission, clinic, patient};
+
+fn opened(batch: &Batch) -> (Section, Section) {
+    let count = u32::try_from(batch.len()).unwrap();
+    let unpack = |packed: &[u8]| Section::unpack(count, packed, &mut section::decompressor().unwrap()).unwrap();
+    (unpack(&batch.packed.public), unpack(&batch.packed.phi))
+}
+
+#[test]
+fn entries_commit_to_the_packed_bytes_and_salts() {
+    let bench = Bench::new();
+    let batch = bench.batch(0..40);
+    let (public, phi) = opened(&batch);
+    for (row, entry) in batch.entries().iter().enumerate() {
+        let expected = commit(public.part(row).unwrap(), phi.part(row).unwrap(), &public.salt(row).unwrap(), &phi.salt(row).unwrap());
+        assert_eq!(*entry, expected);
+        assert_eq!(batch.leaf_hashes()[row], leaf_hash(entry));
+    }
+}
+
+#[test]
+fn no_salt_is_used_twice() {
+    let bench = Bench::new();
+    let mut salts = std::collections::HashSet::new();
+    for batch in [bench.batch(0..100), bench.batch(0..1), bench.batch(0..70)] {
+        let (public, phi) = opened(&batch);
+        for row in 0..batch.len() {
+            assert!(salts.insert(public.salt(row).unwrap()));
+            assert!(salts.insert(phi.salt(row).unwrap()));
+        }
+    }
+}
+
+#[test]
+fn postings_are_the_distinct_tokens_of_each_event() {
+    let bench = Bench::new();
+    let batch = bench.batch(0..60);
+    let tokens = bench.encoder.tokens();
+    let mut expected = Vec::new();
+    for number in 0..60 {
+        let mut own = vec![tokens.token(TokenKind::Patient, &patient(number)), tokens.token(TokenKind::Actor, &actor(number))];
+        own.push(tokens.token(TokenKind::Session, &format!("s{}", number / 4)));
+        if number % 5 == 0 {
+            own.push(tokens.token(TokenKind::Patient, &patient(number + 1)));
+        }
+        expected.extend(own.into_iter().map(|token| (token.sorted(), u32::try_from(number).unwrap())));
+    }
+    expected.sort_unstable();
+    expected.dedup();
+    assert_eq!(batch.facts.postings, expected);
+}
+
+#[test]
+fn identity_ignores_when_it_was_received_and_nothing_else() {
+    let bench = Bench::new();
+    let identity = |json: &str, received: u64, id: &str| {
+        let mut batch = bench.encoder.batch().unwrap();
+        batch.push(&Event::parse(json.as_bytes()).unwrap(), &admission(received, id)).unwrap();
+        batch.finish().unwrap().identities()[0]
+    };
+    let first = identity(&clinic(5), 5, "a");
+    assert_eq!(first, identity(&clinic(5), 99, "a"));
+    assert_ne!(first.key, identity(&clinic(5), 5, "b").key);
+    let other = identity(&clinic(5).replace("room", "bed"), 5, "a");
+    assert_eq!((first.key, first.tag == other.tag), (other.key, false));
+}
+
+#[test]
+fn identity_can_be_computed_from_stored_bytes() {
+    let bench = Bench::new();
+    let batch = bench.batch(0..30);
+    let (public, phi) = opened(&batch);
+    for row in 0..batch.len() {
+        let (bytes, phi) = (public.part(row).unwrap(), phi.part(row).unwrap());
+        let facets = Facets::read(bytes, Some(phi)).unwrap();
+        let identity = bench.encoder.identity(&facets.source, &facets.id, bytes, received_at_span(bytes).unwrap(), phi);
+        assert_eq!(identity, batch.identities()[row]);
+    }
+}
+
+#[test]
+fn retain_equals_a_batch_of_those_events_alone() {
+    let bench = Bench::new();
+    let keep: Vec<bool> = (0..50).map(|row| row % 3 != 1).collect();
+    let kept = bench.batch(0..50).retain(&keep).unwrap();
+    let alone = bench.batch((0..50).filter(|row| row % 3 != 1));
+    assert_eq!(kept.columns, alone.columns);
+    assert_eq!(kept.facts.postings, alone.facts.postings);
+    assert_eq!(kept.identities(), alone.identities());
+    assert_eq!(kept.size_bytes(), alone.size_bytes());
+    let ((public, phi), (alone_public, alone_phi)) = (opened(&kept), opened(&alone));
+    for row in 0..kept.len() {
+        assert_eq!((public.part(row), phi.part(row)), (alone_public.part(row), alone_phi.part(row)));
+        assert_eq!(kept.entries()[row], commit(public.part(row).unwrap(), phi.part(row).unwrap(), &public.salt(row).unwrap(), &phi.salt(row).unwrap()));
+    }
+}
+
+#[test]
+fn retain_none_is_an_empty_batch() {
+    let kept = Bench::new().batch(0..5).retain(&[false; 5]).unwrap();
+    assert!(kept.is_empty());
+    assert_eq!(kept.size_bytes(), 0);
+}
+
+#[test]
+fn notes_tell_source_count_and_times() {
+    let bench = Bench::new();
+    let batch = bench.batch(3..6);
+    let notes: Vec<_> = batch.notes().map(|note| (note.source.to_owned(), note.seq, note.received_at)).collect();
+    let expected: Vec<_> = (3..6).map(|number| ("urn:ehr:test".to_owned(), Some(number), crate::testing::received_at(number))).collect();
+    assert_eq!(notes, expected);
+}
+
+#[test]
+fn a_section_opens_at_its_own_place_only() {
+    let bench = Bench::new();
+    let batch = bench.batch(0..8);
+    let sealed = batch.seal(100, 1, &bench.keys, &bench.phi, &Seeded::new(1)).unwrap();
+    let key = bench.keys.public(1, crate::keys::PublicKey::Batch(100)).unwrap();
+    let place = Place { first_index: 100, count: 8, key_set: 1 };
+    assert!(section::open(&key, place, Side::Public, &sealed.public).is_ok());
+    for wrong in [Place { first_index: 101, ..place }, Place { count: 9, ..place }, Place { key_set: 2, ..place }] {
+        assert!(section::open(&key, wrong, Side::Public, &sealed.public).is_err());
+    }
+    assert!(section::open(&key, place, Side::Phi, &sealed.public).is_err());
+    assert!(section::open(&key, place, Side::Public, &sealed.phi).is_err());
+}
+
+#[test]
+fn any_changed_byte_of_a_sealed_section_is_noticed() {
+    let bench = Bench::new();
+    let batch = bench.batch(0..1);
+    let sealed = batch.seal(0, 1, &bench.keys, &bench.phi, &Seeded::new(1)).unwrap();
+    let key = bench.keys.public(1, crate::keys::PublicKey::Batch(0)).unwrap();
+    let place = Place { first_index: 0, count: 1, key_set: 1 };
+    for at in 0..sealed.public.len() {
+        let mut changed = sealed.public.to_vec();
+        changed[at] ^= 1;
+        assert!(section::open(&key, place, Side::Public, &changed).is_err(), "byte {at}");
+    }
+    for length in 0..sealed.public.len() {
+        assert!(section::open(&key, place, Side::Public, &sealed.public[..length]).is_err(), "cut to {length}");
+    }
+}
+
+#[test]
+fn packed_sections_of_the_wrong_shape_are_refused() {
+    let mut section = Section::default();
+    section.push(&[1; 16], b"one");
+    section.push(&[2; 16], b"two");
+    let packed = section.pack(&mut section::compressor().unwrap()).unwrap();
+    let unpack = |count: u32, packed: &[u8]| Section::unpack(count, packed, &mut section::decompressor().unwrap()).is_ok();
+    assert!(unpack(2, &packed));
+    assert!(!unpack(1, &packed));
+    assert!(!unpack(3, &packed));
+    assert!(!unpack(u32::MAX, &packed));
+    assert!(!unpack(2, &packed[..31]));
+    assert!(!unpack(2, &packed[..packed.len() - 1]));
+    let mut lying = packed[..32].to_vec();
+    lying.extend(zstd::bulk::compress(b"\x00\x00\x00\x09one", 1).unwrap());
+    assert!(!unpack(2, &lying));
+}
+
+#[test]
+fn a_refused_event_leaves_the_batch_as_it_was() {
+    let bench = Bench::new();
+    let mut batch = bench.encoder.batch().unwrap();
+    let huge = clinic(1).replace(r#""request":{"#, &format!(r#""request":{{"parameters":["{}"],"#, "x".repeat(1 << 20)));
+    let good = clinic(1);
+    let event = Event::parse(huge.as_bytes());
+    let refused = event.is_err() || batch.push(&event.unwrap(), &admission(1, "x")).is_err();
+    assert!(refused);
+    batch.push(&Event::parse(good.as_bytes()).unwrap(), &admission(1, "x")).unwrap();
+    assert_eq!(batch.finish().unwrap().entries().len(), 1);
+}

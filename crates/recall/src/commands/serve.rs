@@ -1,0 +1,205 @@
+//! `recall serve`: opens the trail, answers requests until told to stop, closes the trail. And the same application without a server,
+//! for client commands that work on a folder.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use metrics_exporter_prometheus::PrometheusBuilder;
+use recall_store::catalog::{Kind, RowChange};
+use recall_store::seams::{Clock, SystemClock, SystemRandom};
+use recall_store::trail::{Class, OpenOptions, Trail};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::app::{App, Shared};
+use crate::cli::{Folder, LogFormat, Serve};
+use crate::config::{Config, require_loopback};
+use crate::failure::Failure;
+use crate::folder::Place;
+use crate::http::authenticate::record_counted;
+use crate::http::server;
+use crate::idempotency::Kept;
+use crate::integrity::Schedule;
+use crate::router::{Door, router};
+use crate::{logging, output};
+
+/// Where the server listens if nothing else is said.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:7080";
+/// Hours between two verifications if nothing else is said.
+const VERIFY_EVERY_HOURS: u32 = 24;
+/// How often old idempotency keys are looked for.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+/// Old idempotency keys removed in one transaction.
+const TIDY_ROWS: usize = 10_000;
+/// Threads for work that blocks.
+const BLOCKING_THREADS: usize = 64;
+
+/// The application in this process.
+pub struct Running {
+    runtime: Runtime,
+    app: Shared,
+    /// The whole interface.
+    pub router: Router,
+}
+
+impl Running {
+    /// Opens a folder for the machine's own administrator.
+    pub fn local(folder: &Folder) -> Result<Self, Failure> {
+        Self::open(&Place::of(folder)?, Door::Machine)
+    }
+
+    fn open(place: &Place, door: Door) -> Result<Self, Failure> {
+        let runtime = Builder::new_multi_thread()
+            .enable_all()
+            .max_blocking_threads(BLOCKING_THREADS)
+            .build()
+            .map_err(|error| Failure::unreachable(format!("threads could not be started: {error}")))?;
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        if door == Door::Token {
+            // A second recorder in one process would be a second server in it.
+            let _ = metrics::set_global_recorder(recorder);
+        }
+        let trail = open_trail(place)?;
+        let engine = recall_search::engine::Engine::new(recall_search::engine::Limits::default()).map_err(|error| Failure::unreachable(error.to_string()))?;
+        let app = App::new(trail, engine, Arc::new(SystemClock), Arc::new(SystemRandom), metrics);
+        let router = router(&app, door);
+        Ok(Self { runtime, app, router })
+    }
+
+    /// What its requests share.
+    pub fn app(&self) -> &Shared {
+        &self.app
+    }
+
+    /// Runs a future to its end.
+    pub fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    /// Lets the trail finish what it has begun, and lets go of the folder.
+    pub fn close(self) -> Result<(), Failure> {
+        let Self { runtime, app, router } = self;
+        drop(router);
+        app.trail.close().map_err(|error| Failure::unreachable(error.to_string()))?;
+        runtime.shutdown_timeout(Duration::from_secs(5));
+        Ok(())
+    }
+}
+
+/// Opens the trail of a place.
+pub fn open_trail(place: &Place) -> Result<Trail, Failure> {
+    let options = OpenOptions::new(&place.data, place.root.clone()).anchor(&place.anchor);
+    Trail::open(options).map_err(|error| Failure::unreachable(error.to_string()))
+}
+
+struct Settings {
+    place: Place,
+    listen: SocketAddr,
+    log_format: LogFormat,
+    verify_every: Duration,
+}
+
+/// File, then environment, then flags; the latter two are one for the command line's parser.
+fn settings(options: &Serve) -> Result<Settings, Failure> {
+    let config = options.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
+    let flags = &options.folder;
+    let key_flag = flags.root_key_file.is_some() || flags.root_key_command.is_some();
+    let folder = Folder {
+        data: flags.data.clone().or(config.trail.data),
+        root_key_file: flags.root_key_file.clone().or(config.trail.root_key_file.filter(|_| !key_flag)),
+        root_key_command: flags.root_key_command.clone().or(config.trail.root_key_command.filter(|_| !key_flag)),
+        anchor_file: flags.anchor_file.clone().or(config.trail.anchor_file),
+    };
+    if folder.data.is_none() {
+        return Err(Failure::wrong("which trail? name its folder with --data DIR, or in a file with --config FILE"));
+    }
+    let listen = match options.listen.or(config.server.listen) {
+        Some(listen) => listen,
+        None => DEFAULT_LISTEN.parse().map_err(|_| Failure::wrong("name an address with --listen"))?,
+    };
+    require_loopback(listen).map_err(Failure::wrong)?;
+    let hours = config.server.verify_every_hours.unwrap_or(VERIFY_EVERY_HOURS);
+    Ok(Settings {
+        place: Place::of(&folder)?,
+        listen,
+        log_format: options.log_format.or(config.log.format).unwrap_or(LogFormat::Text),
+        verify_every: Duration::from_secs(3_600 * u64::from(hours)),
+    })
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn run(options: &Serve, as_json: bool) -> Result<(), Failure> {
+    let settings = settings(options)?;
+    logging::start(settings.log_format);
+    let running = Running::open(&settings.place, Door::Token)?;
+    let app = Arc::clone(&running.app);
+    if let Some(reason) = app.trail.not_ready() {
+        output::note(&format!("recall: {reason}"));
+    }
+    let schedule = Schedule::start(Arc::clone(&app), settings.verify_every, running.runtime.handle().clone());
+    let served = running.block_on(serve(&app, running.router.clone(), settings.listen, as_json));
+    schedule.stop();
+    drop(app);
+    let closed = running.close();
+    served.and(closed)?;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+async fn serve(app: &Shared, router: Router, listen: SocketAddr, as_json: bool) -> Result<(), Failure> {
+    let taken = |error: std::io::Error| Failure::unreachable(format!("{listen} cannot be listened on: {error}; choose another address with --listen"));
+    let listener = TcpListener::bind(listen).await.map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    let no_signals = |error: std::io::Error| Failure::unreachable(format!("signals cannot be waited for: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let url = format!("http://{address}");
+    tracing::info!(%address, events = app.trail.size(), "listening");
+    if as_json {
+        output::json(&serde_json::json!({"url": url}))?;
+    } else {
+        output::line(&format!("recall is ready on {url}"))?;
+    }
+    let chores = tokio::spawn(chores(Arc::clone(app)));
+    let stop = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: requests under way are finished");
+    };
+    if !server::serve(listener, router, stop).await {
+        tracing::warn!("some requests did not finish in time and were ended");
+    }
+    chores.abort();
+    record_counted(app, app.refused.take_counted(recall_log::time::Timestamp::from_micros(i64::MAX)));
+    Ok(())
+}
+
+/// Small regular work: refused attempts that were counted are recorded, idempotency keys that ended are removed.
+async fn chores(app: Shared) {
+    let mut each_second = tokio::time::interval(Duration::from_secs(1));
+    let mut tidy = tokio::time::interval(TIDY_EVERY);
+    loop {
+        tokio::select! {
+            _ = each_second.tick() => record_counted(&app, app.refused.take_counted(app.clock.now())),
+            _ = tidy.tick() => remove_old_keys(&app).await,
+        }
+    }
+}
+
+async fn remove_old_keys(app: &Shared) {
+    let now = app.clock.now();
+    let ended = app.trail.rows(Kind::IdempotencyKey).into_iter().filter(|(_, bytes)| !Kept::read(bytes).is_some_and(|kept| kept.counts(now)));
+    let rows: Vec<RowChange> = ended.take(TIDY_ROWS).map(|(name, _)| RowChange { kind: Kind::IdempotencyKey, name, value: None }).collect();
+    if rows.is_empty() {
+        return;
+    }
+    if let Err(problem) = app.commit(Vec::new(), rows, Class::Duty).await {
+        tracing::warn!(reason = problem.detail(), "old idempotency keys could not be removed");
+    }
+}

@@ -1,0 +1,84 @@
+//! What handlers share of reading requests and writing answers: query, JSON bodies and path segments that fail as problems.
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::app::Shared;
+use crate::http::problem::Problem;
+
+/// The largest JSON body of a request that is no ingest.
+const JSON_BYTES: usize = 256 << 10;
+
+/// The query string; unknown names are refused.
+pub struct Params<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequestParts<Shared> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Problem> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(value)) => Ok(Self(value)),
+            Err(rejection) => Err(Problem::bad_request(format!("query string: {}", harmless(&innermost(&rejection))))),
+        }
+    }
+}
+
+/// A JSON body; unknown fields are refused.
+pub struct JsonBody<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest<Shared> for JsonBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request<Body>, _: &Shared) -> Result<Self, Problem> {
+        let bytes = to_bytes(request.into_body(), JSON_BYTES)
+            .await
+            .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body broke off or is larger than {} KiB", JSON_BYTES >> 10)))?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::bad_request(format!("body: {}", harmless(&error.to_string()))))
+    }
+}
+
+/// The one variable segment of a path.
+pub struct Segment(pub String);
+
+impl FromRequestParts<Shared> for Segment {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Problem> {
+        let Path(segment) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Problem::bad_request("the path is not valid UTF-8"))?;
+        Ok(Self(segment))
+    }
+}
+
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// A parser's message, if it names fields only; messages that quote what was sent are replaced.
+fn harmless(message: &str) -> &str {
+    let named = ["unknown field", "missing field", "duplicate field"].iter().any(|start| message.starts_with(start));
+    if named { message } else { "a value is malformed or of the wrong type; see /openapi.json" }
+}
+
+/// An answer of JSON.
+pub fn json(value: &Value) -> Response {
+    json_bytes(value.to_string().into_bytes())
+}
+
+/// An answer of JSON that is already written.
+pub fn json_bytes(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], bytes).into_response()
+}
+
+/// An answer of text.
+pub fn text(text: String) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], text).into_response()
+}

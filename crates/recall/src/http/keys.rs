@@ -1,0 +1,106 @@
+//! `/v1/keys`: list, public key, rotation of the root key, shredding, export of the wrapped keys.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::app::Shared;
+use crate::http::format::{JsonBody, json as answer, text};
+use crate::http::problem::Problem;
+use crate::identity::{Identity, Permission};
+use crate::record::Record;
+
+/// Longest rule and approver, bytes.
+const TEXT_BYTES: usize = 500;
+/// Most approvers.
+const APPROVERS: usize = 8;
+
+/// `GET /v1/keys/public`: the vkey alone.
+pub async fn public(State(app): State<Shared>) -> Response {
+    text(format!("{}\n", app.trail.keys().vkey()))
+}
+
+/// `GET /v1/keys`
+pub async fn list(State(app): State<Shared>, reader: Identity) -> Result<Response, Problem> {
+    reader.role.may(Permission::Operate)?;
+    let keys = app.trail.keys();
+    let sets: Vec<Value> = keys.sets().iter().map(|set| json!({"id": set.id, "epoch": set.epoch, "class": set.class})).collect();
+    Ok(answer(&json!({"root_key_id": keys.root_id().to_string(), "origin": keys.origin(), "vkey": keys.vkey(), "sets": sets})))
+}
+
+/// The empty body of a rotation.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
+
+/// `POST /v1/keys/rotate-root`
+pub async fn rotate_root(State(app): State<Shared>, administrator: Identity, JsonBody(Nothing {}): JsonBody<Nothing>) -> Result<Response, Problem> {
+    administrator.role.may(Permission::Administer)?;
+    let _one_at_a_time = app.administration.lock().await;
+    let target = || json!({"type": "recall:root-key", "id": app.trail.keys().root_id().to_string()});
+    app.record(Record::new(administrator.actor(), "recall.key.rotate", "U", target()), Vec::new()).await?;
+    let for_thread = Arc::clone(&app);
+    let rotated = tokio::task::spawn_blocking(move || for_thread.trail.rotate_root());
+    match rotated.await.map_err(|_| Problem::internal("the rotation broke off: see recall doctor"))? {
+        Ok(id) => Ok(answer(&json!({"root_key_id": id.to_string()}))),
+        Err(error) => {
+            let problem = Problem::unavailable(error.to_string());
+            app.record(Record::new(administrator.actor(), "recall.key.rotate", "U", target()).ended("failure", problem.detail()), Vec::new()).await?;
+            Err(problem)
+        }
+    }
+}
+
+/// The body of a shredding.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shredding {
+    epoch: String,
+    class: String,
+    rule: String,
+    approvers: Vec<String>,
+}
+
+/// `POST /v1/keys/shred`
+pub async fn shred(State(app): State<Shared>, administrator: Identity, JsonBody(shredding): JsonBody<Shredding>) -> Result<Response, Problem> {
+    administrator.role.may(Permission::Administer)?;
+    let bad = |text: &String| text.is_empty() || text.len() > TEXT_BYTES || text.chars().any(char::is_control);
+    if bad(&shredding.rule) {
+        return Err(Problem::unprocessable(format!("rule: name the rule that asks for it, in at most {TEXT_BYTES} bytes")));
+    }
+    if shredding.approvers.is_empty() || shredding.approvers.len() > APPROVERS || shredding.approvers.iter().any(bad) {
+        return Err(Problem::unprocessable(format!("approvers: name 1 to {APPROVERS}, each in at most {TEXT_BYTES} bytes")));
+    }
+    let keys = app.trail.keys();
+    let set = keys.set_for(&shredding.epoch, &shredding.class);
+    let set = set.ok_or_else(|| Problem::not_found("epoch: there is no key set of this epoch and class; see recall keys list"))?;
+    let _one_at_a_time = app.administration.lock().await;
+    let range = app.trail.range_of(set);
+    let mut metadata = json!({"epoch": shredding.epoch, "class": shredding.class, "key_set": set.to_string(), "rule": shredding.rule,
+        "first_index": range.start.to_string(), "end_index": range.end.to_string()});
+    if let Some(members) = metadata.as_object_mut() {
+        for (number, approver) in shredding.approvers.iter().enumerate() {
+            members.insert(format!("approver_{}", number + 1), approver.clone().into());
+        }
+    }
+    let record = Record::new(administrator.actor(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": shredding.epoch})).with(metadata);
+    let recorded = app.record(record, Vec::new()).await?;
+    let for_thread = Arc::clone(&app);
+    let done = tokio::task::spawn_blocking(move || for_thread.trail.shred(set, recorded.index));
+    done.await.map_err(|_| Problem::internal("the shredding broke off: ask for it again"))?.map_err(|error| Problem::unavailable(error.to_string()))?;
+    Ok(answer(&json!({"epoch": shredding.epoch, "class": shredding.class, "recorded_as": recorded.index})))
+}
+
+/// `GET /v1/keys/export`: the keyring as it lies on disk; every key in it is wrapped under the root key.
+pub async fn export(State(app): State<Shared>, administrator: Identity) -> Result<Response, Problem> {
+    administrator.role.may(Permission::Administer)?;
+    let path = app.trail.folder().join("keyring");
+    let bytes = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
+    let Ok(Ok(bytes)) = bytes else { return Err(Problem::internal("the keyring cannot be read: see recall doctor")) };
+    app.record(Record::new(administrator.actor(), "recall.key.export", "R", json!({"type": "recall:keyring"})), Vec::new()).await?;
+    Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], bytes).into_response())
+}

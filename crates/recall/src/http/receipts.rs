@@ -1,0 +1,47 @@
+//! `GET /v1/events/{id}/proof`: a receipt, once the event is under a published checkpoint. Content goes into it only on request, and
+//! that is a disclosure.
+
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use recall_store::trail::Disclosure;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::app::Shared;
+use crate::http::events::find;
+use crate::http::format::{Params, Segment};
+use crate::http::problem::Problem;
+use crate::identity::{Denied, Identity, Sight};
+use crate::record::Record;
+
+/// The query string.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Wanted {
+    disclose: bool,
+}
+
+/// `GET /v1/events/{id}/proof`
+pub async fn proof(State(app): State<Shared>, reader: Identity, Segment(name): Segment, Params(wanted): Params<Wanted>) -> Result<Response, Problem> {
+    let view = app.view(&reader, "recall.proof", &name).await?;
+    if wanted.disclose && reader.role.sight() != Ok(Sight::Phi) {
+        let denied = Denied("disclose: a receipt with content needs a token of role privacy-officer or auditor; without it the receipt proves as much");
+        app.record(Record::view(&reader, "recall.proof", &name).ended("denied", denied.0), Vec::new()).await?;
+        return Err(denied.into());
+    }
+    let index = find(&app, view, &name).await?.index;
+    let disclosure = if wanted.disclose { Disclosure::Both } else { Disclosure::None };
+    let for_thread = std::sync::Arc::clone(&app);
+    let made = tokio::task::spawn_blocking(move || {
+        for_thread.trail.wait_published(index + 1, WAIT)?;
+        for_thread.trail.receipt(index, disclosure)
+    });
+    let receipt = made.await.map_err(|_| Problem::internal("the receipt could not be made: see recall verify"))??;
+    let action = if wanted.disclose { "recall.disclosure" } else { "recall.proof" };
+    app.record(Record::view(&reader, action, &name).with(json!({"index": index.to_string()})), Vec::new()).await?;
+    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], receipt).into_response())
+}
+
+/// How long publication is waited for; it follows a commit within about a second.
+const WAIT: std::time::Duration = std::time::Duration::from_secs(15);

@@ -1,0 +1,98 @@
+//! What Recall itself does is in the trail too: reads, administration, refused attempts, checks (invariant: reading is an event).
+//!
+//! A record is durable before what it records has any effect outside; a record that cannot be written stops what it was to record.
+
+use recall_log::entry::Admission;
+use recall_log::event::Event;
+use recall_store::batch::BatchError;
+use recall_store::catalog::RowChange;
+use recall_store::trail::{Class, Outcome};
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use crate::http::problem::Problem;
+use crate::identity::Identity;
+use crate::ingest::encode::new_id;
+
+/// The source of this server's own records.
+pub const OWN_SOURCE: &str = "urn:recall:server";
+/// How sources begin that nobody else may send for.
+pub const RESERVED_SOURCES: &str = "urn:recall:";
+
+/// A record in the making.
+pub struct Record {
+    event: Map<String, Value>,
+}
+
+impl Record {
+    /// `actor` did `action`, with success unless said otherwise, to something of type `target`.
+    pub fn new(actor: Value, action: &str, op: &str, target: Value) -> Self {
+        let mut event = Map::new();
+        event.insert("source".into(), OWN_SOURCE.into());
+        event.insert("action".into(), action.into());
+        event.insert("op".into(), op.into());
+        event.insert("actor".into(), actor);
+        event.insert("outcome".into(), json!({"status": "success"}));
+        event.insert("context".into(), json!({"app": "recall"}));
+        event.insert("targets".into(), json!([target]));
+        Self { event }
+    }
+
+    /// A reader's question and how many events the answer shows.
+    pub fn read(reader: &Identity, action: &str, question: &str, rows: u64) -> Self {
+        let mut record = Self::new(reader.actor(), action, "Q", json!({"type": "recall:events", "count": rows}));
+        record.event.insert("request".into(), json!({"protocol": "recall", "statement": question, "rows": rows}));
+        record
+    }
+
+    /// One event that a reader looks at.
+    pub fn view(reader: &Identity, action: &str, id: &str) -> Self {
+        let mut record = Self::new(reader.actor(), action, "R", json!({"type": "recall:event", "id": id, "count": 1}));
+        record.event.insert("request".into(), json!({"protocol": "recall", "rows": 1}));
+        record
+    }
+
+    /// It did not succeed: `failure` or `denied`, and why.
+    pub fn ended(mut self, status: &str, reason: &str) -> Self {
+        self.event.insert("outcome".into(), json!({"status": status, "reason": reason}));
+        self
+    }
+
+    /// More about it; strings only.
+    pub fn with(mut self, metadata: Value) -> Self {
+        self.event.insert("metadata".into(), metadata);
+        self
+    }
+
+    /// The address it came from.
+    pub fn from_address(mut self, address: Option<String>) -> Self {
+        if let Some(address) = address {
+            self.event.insert("context".into(), json!({"app": "recall", "ip": address}));
+        }
+        self
+    }
+}
+
+impl App {
+    /// Writes the record, and `rows` in the same transaction; durable when this returns.
+    pub async fn record(&self, record: Record, rows: Vec<RowChange>) -> Result<Outcome, Problem> {
+        let now = self.clock.now();
+        let mut event = record.event;
+        event.insert("time".into(), now.to_string().into());
+        let bytes = Value::Object(event).to_string();
+        let event = Event::parse(bytes.as_bytes()).map_err(|error| unwritable(&error.into()))?;
+        let id = new_id(now, &*self.random);
+        let encode = || {
+            let mut builder = self.encoder.batch()?;
+            builder.push(&event, &Admission { source: OWN_SOURCE, id: &id, received_at: now })?;
+            builder.finish()
+        };
+        let batch = encode().map_err(|error| unwritable(&error))?;
+        let outcomes = self.commit(vec![batch], rows, Class::Duty).await?;
+        outcomes.into_iter().next().ok_or_else(|| Problem::internal("the trail gave no answer for a record, so nothing was done"))
+    }
+}
+
+fn unwritable(error: &BatchError) -> Problem {
+    Problem::internal(format!("what was asked cannot be recorded ({error}), so it was not done"))
+}
