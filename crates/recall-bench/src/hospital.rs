@@ -10,6 +10,7 @@ mod clock;
 mod json;
 mod people;
 mod places;
+mod pool;
 mod render;
 mod stories;
 mod stream;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use people::{Patient, Role, Shift, Staff};
 pub use places::DEPARTMENTS;
+pub use pool::Pool;
 pub use stories::{Stories, StoryKind};
 pub use stream::{Actor, Facts, Stream};
 
@@ -117,6 +119,6 @@ impl Hospital {
     /// The month's events in order of time, rendered one after the other.
     #[must_use]
     pub fn events(&self) -> Stream<'_> {
-        Stream::new(self)
+        Stream::new(self, 0)
     }
 }

@@ -87,4 +87,4 @@ fn signature_line(line: &str) -> Result<(&str, [u8; 4], Vec<u8>), NoteError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

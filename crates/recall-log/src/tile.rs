@@ -78,4 +78,4 @@ pub fn entries(bundle: &[u8], width: u16, exact: bool) -> Result<Vec<&[u8]>, Bun
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -73,7 +73,7 @@ pub struct Verdict {
     pub findings: Vec<Finding>,
 }
 
-/// What a walk shows of each bundle as it passes: the index of the first entry, and the entries.
+/// What a walk shows of each bundle as it passes: the index of the first entry, and the entries as stored, which a finding may yet contest.
 pub type Seen<'s> = dyn FnMut(u64, &[&[u8]]) + 's;
 
 /// Verifies a whole log: the signatures of its published checkpoint, then every bundle and tile.

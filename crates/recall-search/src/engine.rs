@@ -8,6 +8,7 @@ mod sql;
 
 use std::time::Duration;
 
+use arrow::error::ArrowError;
 use datafusion::common::DataFusionError;
 use recall_store::seal::Mac;
 use recall_store::secret::Key32;
@@ -110,7 +111,7 @@ pub enum WorkError {
 impl WorkError {
     /// The class of an engine's error. Its own text may carry values, and is dropped.
     pub(crate) fn of(error: &DataFusionError) -> Self {
-        use datafusion::arrow::error::ArrowError;
+
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory,
             DataFusionError::External(inner) => Self::external(inner.as_ref()),
@@ -128,7 +129,7 @@ impl WorkError {
     fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
         if let Some(ReadError::Compute(arrow)) = error.downcast_ref::<ReadError>() {
             return match arrow {
-                datafusion::arrow::error::ArrowError::ExternalError(inner) => Self::external(inner.as_ref()),
+                ArrowError::ExternalError(inner) => Self::external(inner.as_ref()),
                 _ => Self::Other,
             };
         }

@@ -25,7 +25,7 @@ use crate::reading::{Order, Reading, Sink};
 use crate::view::View;
 
 /// Batches that wait between reader and engine, per partition.
-const WAITING_BATCHES: usize = 2;
+const WAITING_BATCHES: usize = 1;
 
 /// Reads events for one question.
 #[derive(Clone, Debug)]

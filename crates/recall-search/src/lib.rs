@@ -5,12 +5,16 @@
 
 mod access;
 mod columns;
+mod cursor;
 mod derive;
+pub mod engine;
 mod exec;
 mod functions;
 pub mod query;
 mod question;
 mod reading;
 mod table;
+#[cfg(test)]
+mod testing;
 mod values;
 pub mod view;

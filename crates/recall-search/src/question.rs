@@ -98,12 +98,6 @@ impl Question {
         Ok(Self { access, schema, unfiltered, cheap, rest, stored, phi })
     }
 
-    /// Whether rows are decided by cheap columns alone.
-    #[must_use]
-    pub fn is_cheap(&self) -> bool {
-        self.rest.is_none()
-    }
-
     /// Whether the bytes of events are read.
     #[must_use]
     pub fn reads_content(&self) -> bool {

@@ -234,7 +234,9 @@ impl Pass<'_> {
         self.held_rows += answers.iter().map(RecordBatch::num_rows).sum::<usize>();
         self.held.extend(answers);
         let enough = self.held_rows >= self.window as usize || self.left.is_some_and(|left| self.held_rows >= left);
-        self.window = self.window.saturating_mul(4).min(self.reading.last_window());
+        if length >= self.window {
+            self.window = self.window.saturating_mul(4).min(self.reading.last_window());
+        }
         if enough { self.flush() } else { Ok(true) }
     }
 
@@ -295,3 +297,6 @@ fn rows_of(part: &Part, lookup: &Ready) -> Result<Vec<u32>, ReadError> {
 fn external(error: ReadError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
+
+#[cfg(test)]
+mod tests;

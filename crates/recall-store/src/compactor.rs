@@ -1,1 +1,206 @@
-//! stub
+//! The compactor: one thread that turns fresh batches into segments, and small segments into larger ones (`docs/format.md` sections 5, 6, 8).
+//!
+//! It also joins small batches in memory, so that a query never has thousands of parts to visit. Merges wait until nobody commits, unless
+//! too many have gathered. It takes only batches whose entries are in the signed tree. It must not know who queries.
+
+mod choice;
+#[cfg(test)]
+mod tests;
+mod work;
+
+use std::collections::HashSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::batch::Encoder;
+use crate::committer::Handle;
+use crate::dedupe::{Dedupe, RUN};
+use crate::durable;
+use crate::encrypted::file_path;
+use crate::keys::Keys;
+use crate::publisher::Publication;
+use crate::seams::{Faults, Random};
+use crate::segment::{EVENTS, POSTINGS};
+use crate::snapshot::Snapshots;
+use work::Work;
+
+/// When what is done.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Fresh events that make a segment.
+    pub segment_events: u64,
+    /// Small batches in memory are joined when so many follow one another…
+    pub join_parts: usize,
+    /// …into one of at most so many events.
+    pub join_events: u32,
+    /// Neighbours of one tier that are merged into one of the next.
+    pub merge_width: usize,
+    /// Segments waiting for a merge beyond which it no longer waits for an idle moment.
+    pub merge_backlog: usize,
+    /// zstd level of segments made of batches, and of merged ones.
+    pub zstd_levels: (i32, i32),
+    /// How often it looks for work.
+    pub interval: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            segment_events: 262_144,
+            join_parts: 64,
+            join_events: 8_192,
+            merge_width: 8,
+            merge_backlog: 16,
+            zstd_levels: (1, 3),
+            interval: Duration::from_millis(100),
+        }
+    }
+}
+
+/// What the compactor works with.
+pub struct Wiring {
+    /// The trail's folder.
+    pub folder: PathBuf,
+    /// Its keys.
+    pub keys: Arc<Keys>,
+    /// Its encoder.
+    pub encoder: Encoder,
+    /// What readers see.
+    pub snapshots: Arc<Snapshots>,
+    /// The index of repeats.
+    pub dedupe: Arc<Dedupe>,
+    /// What is in the signed tree.
+    pub publication: Arc<Publication>,
+    /// The way to the catalog.
+    pub handle: Handle,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Failure, in tests.
+    pub faults: Arc<dyn Faults>,
+}
+
+/// After a failure it waits this long: most often the disk is full.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// Asked to flush a key set; answers through the channel.
+type Flush = (u64, SyncSender<Result<(), String>>);
+
+#[derive(Default)]
+struct Shared {
+    requests: Mutex<Vec<Flush>>,
+    wake: Condvar,
+    stop: AtomicBool,
+}
+
+/// The running compactor.
+pub struct Compactor {
+    shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Compactor {
+    /// Starts the thread with the usual options.
+    pub fn start(wiring: Wiring) -> std::io::Result<Self> {
+        Self::start_with(wiring, Options::default())
+    }
+
+    /// Starts the thread.
+    pub fn start_with(wiring: Wiring, options: Options) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let own = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("compactor".to_owned()).spawn(move || run(&own, Work::new(wiring, options)))?;
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Turns every batch of `key_set` into segments, however small, and waits for it. Its batches are all in the signed tree.
+    pub fn flush(&self, key_set: u64) -> Result<(), String> {
+        let (sender, receiver) = sync_channel(1);
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push((key_set, sender));
+        self.shared.wake.notify_all();
+        receiver.recv().unwrap_or_else(|_| Err("the trail is closing".to_owned()))
+    }
+
+    /// Ends the thread; work under way is given up. Calling it again does nothing.
+    pub fn stop(&self) {
+        self.shared.stop.store(true, Ordering::Relaxed);
+        self.shared.wake.notify_all();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // After a panic there is nothing more to wait for.
+            let _ = thread.join();
+        }
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+impl Drop for Compactor {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn run(shared: &Shared, mut work: Work) {
+    if let Err(error) = work.prepare() {
+        tracing::warn!(%error, "not all filters of seen ids could be built; ingest is slower for it");
+    }
+    let mut pause = Duration::ZERO;
+    while !shared.stop.load(Ordering::Relaxed) {
+        let requests = {
+            let waiting = shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
+            let idle = |requests: &mut Vec<Flush>| requests.is_empty() && !shared.stop.load(Ordering::Relaxed);
+            let (mut waiting, _) = shared.wake.wait_timeout_while(waiting, pause, idle).unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut *waiting)
+        };
+        for (key_set, answer) in requests {
+            // Whoever asked may have gone.
+            let _ = answer.send(work.flush(key_set, &shared.stop).map_err(|error| error.to_string()));
+        }
+        pause = match work.step(&shared.stop) {
+            Ok(true) => Duration::ZERO,
+            Ok(false) => work.interval(),
+            Err(error) => {
+                if !shared.stop.load(Ordering::Relaxed) {
+                    tracing::warn!(%error, "compaction failed; it is tried again");
+                }
+                RETRY
+            }
+        };
+    }
+}
+
+/// Removes what a crash left in `DIR/segments` and `DIR/dedupe`: files that no catalog row names, and temporary ones.
+pub fn remove_leftovers(folder: &Path, segment_ids: &[u64], run_ids: &[u64]) -> std::io::Result<()> {
+    let names = |folder: &Path, ids: &[u64], extensions: &[&str]| -> HashSet<PathBuf> {
+        ids.iter().flat_map(|id| extensions.iter().map(|extension| file_path(folder, *id, extension)).collect::<Vec<_>>()).collect()
+    };
+    let (segments, runs) = (folder.join(SEGMENTS), folder.join(DEDUPE));
+    for (folder, named, extensions) in
+        [(&segments, names(&segments, segment_ids, &[EVENTS, POSTINGS]), &[EVENTS, POSTINGS][..]), (&runs, names(&runs, run_ids, &[RUN]), &[RUN][..])]
+    {
+        for file in fs::read_dir(folder)? {
+            let path = file?.path();
+            if is_ours(&path, extensions) && !named.contains(&path) {
+                durable::remove(&path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Only names that this crate gives are removed: whatever else somebody put there is theirs.
+fn is_ours(path: &Path, extensions: &[&str]) -> bool {
+    let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return false };
+    let name = name.strip_suffix(".tmp").unwrap_or(name);
+    let Some((id, extension)) = name.split_once('.') else { return false };
+    extensions.contains(&extension) && id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// The folder of segments in the trail's folder.
+pub(crate) const SEGMENTS: &str = "segments";
+/// The folder of dedupe runs in the trail's folder.
+pub(crate) const DEDUPE: &str = "dedupe";

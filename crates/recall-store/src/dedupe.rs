@@ -20,7 +20,8 @@ use crate::encrypted::{FileFacts, WriteError, decode_row, encode_row, file_path}
 use crate::keys::{Keys, TrailKey};
 use crate::secret::Key32;
 use crate::snapshot::ReadError;
-use run::{Record, Run};
+pub(crate) use run::Record;
+use run::Run;
 
 pub(crate) const RUN: &str = "run";
 
@@ -58,6 +59,11 @@ impl RunRow {
     /// Reads what `encode` made.
     pub fn decode(value: &[u8]) -> Result<Self, ReadError> {
         decode_row(value, "the row of a run of seen ids in the catalog")
+    }
+
+    /// The row's name in the catalog.
+    pub fn name(id: u64) -> String {
+        format!("{id:016x}")
     }
 
     /// The indexes whose identities it holds.

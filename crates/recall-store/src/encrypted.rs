@@ -58,6 +58,12 @@ pub enum WriteError {
     /// The rows to write could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The work was given up because the trail is closing.
+    #[error("{} was not finished: the trail is closing", .0.display())]
+    Stopped(PathBuf),
+    /// A step was made to fail.
+    #[error("the step failed: {0}")]
+    Step(#[from] io::Error),
     /// Rows could not be encoded.
     #[error("{} could not be encoded: {source}", path.display())]
     Encode {
@@ -100,6 +106,17 @@ pub(crate) fn properties(encryption: Arc<FileEncryptionProperties>) -> WriterPro
 pub(crate) struct FileWriter {
     path: PathBuf,
     writer: ArrowWriter<Digesting>,
+    _unfinished: Unfinished,
+}
+
+/// The temporary name of a file under work: nothing stays there when the work is given up.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // After the rename there is nothing; what can't be removed is a leftover that the next start removes.
+        let _ = durable::remove(&self.0);
+    }
 }
 
 impl FileWriter {
@@ -107,11 +124,12 @@ impl FileWriter {
     pub(crate) fn create(path: &Path, schema: SchemaRef, properties: WriterProperties) -> Result<Self, WriteError> {
         let temporary = durable::temporary(path);
         durable::remove(&temporary).map_err(WriteError::io(path))?;
-        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(temporary).map_err(WriteError::io(path))?;
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(WriteError::io(path))?;
+        let unfinished = Unfinished(temporary);
         let sink = Digesting { file: BufWriter::with_capacity(1 << 18, file), digest: digest::Context::new(&digest::SHA256), size_bytes: 0 };
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(sink, schema, options).map_err(WriteError::encode(path))?;
-        Ok(Self { path: path.to_owned(), writer })
+        Ok(Self { path: path.to_owned(), writer, _unfinished: unfinished })
     }
 
     /// Adds rows.

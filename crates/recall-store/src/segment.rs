@@ -57,6 +57,11 @@ impl SegmentRow {
         decode_row(value, "the row of a segment in the catalog")
     }
 
+    /// The row's name in the catalog.
+    pub fn name(id: u64) -> String {
+        format!("{id:016x}")
+    }
+
     /// The index after its last event.
     pub fn end(&self) -> u64 {
         self.first_index.saturating_add(u64::from(self.count))
@@ -118,6 +123,11 @@ impl Segment {
     /// The rows that `scan` asks for, ascending. A predicate is tested a row group at a time, as the iterator advances.
     pub fn scan(self: &Arc<Self>, scan: Scan<'_>) -> Result<Batches, ReadError> {
         read::scan(self, scan)
+    }
+
+    #[cfg(test)]
+    fn events_opened_with_phi(&self) -> Option<()> {
+        self.events.is_open_with_phi().then_some(())
     }
 
     /// No catalog row names it any more: its files go with its last user.

@@ -239,6 +239,9 @@ pub(crate) fn int64s(rows: &RecordBatch, column: usize) -> Result<&[i64], ReadEr
 }
 
 fn key_pages(footer: &ParquetMetaData) -> ParquetResult<Vec<KeyPage>> {
+    if footer.row_groups().is_empty() {
+        return Ok(Vec::new());
+    }
     let missing = || ParquetError::General("the page index is missing".to_owned());
     let (columns, offsets) = (footer.column_index().ok_or_else(missing)?, footer.offset_index().ok_or_else(missing)?);
     let mut pages = Vec::new();

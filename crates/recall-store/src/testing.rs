@@ -4,15 +4,19 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::DataType;
 use recall_log::entry::Admission;
 use recall_log::event::Event;
 use recall_log::time::Timestamp;
 
 use crate::batch::{Batch, Encoder};
+use crate::columns::{Column, schema_of};
 use crate::fresh::Fresh;
 use crate::keys::{Keys, PhiAccess, RootKey, STANDARD_CLASS, SetInfo};
 use crate::seams::{NoFaults, Random};
-use crate::snapshot::Part;
+use crate::snapshot::{Part, Predicate, Rows, Scan};
 
 /// A repeatable stream of bytes (SplitMix64).
 pub(crate) struct Seeded(Mutex<u64>);
@@ -126,4 +130,27 @@ pub(crate) fn clinic(number: u64) -> String {
         number % 250,
         number % 40,
     )
+}
+
+/// Everything a scan gives, as one batch.
+pub(crate) fn read(part: &Part, columns: &[Column], rows: Rows, predicate: Option<Predicate>, phi: &PhiAccess, batch_rows: usize) -> RecordBatch {
+    let scan = Scan { columns: columns.to_vec(), rows, predicate, batch_rows, phi: Some(phi) };
+    let batches: Vec<RecordBatch> = part.scan(scan).unwrap().map(Result::unwrap).collect();
+    assert!(batches.iter().all(|batch| batch.num_rows() <= batch_rows && batch.num_rows() > 0));
+    concat_batches(&schema_of(columns), &batches).unwrap()
+}
+
+/// The same rows with text plain, so that batches with other dictionaries compare.
+pub(crate) fn plain(batch: &RecordBatch) -> Vec<ArrayRef> {
+    let cast_text = |column: &ArrayRef| match column.data_type() {
+        DataType::Dictionary(..) => cast(column, &DataType::Utf8).unwrap(),
+        _ => Arc::clone(column),
+    };
+    batch.columns().iter().map(cast_text).collect()
+}
+
+/// A part over the same events in one piece, as the slow and simple oracle: all columns, read event by event.
+pub(crate) fn oracle(parts: &[Part], phi: &PhiAccess) -> RecordBatch {
+    let rows: Vec<RecordBatch> = parts.iter().map(|part| read(part, &Column::ALL, Rows::All, None, phi, 1)).collect();
+    concat_batches(&schema_of(&Column::ALL), &rows).unwrap()
 }

@@ -1,1 +1,131 @@
-//! stub
+//! Deep verification: is what the trail keeps still what was committed?
+//!
+//! For every event that can be read, the commitment is computed again from stored bytes and salts and compared with its entry in the public
+//! log; its searched columns, postings and keys of repeats are derived again and compared with those stored. Files are compared with the
+//! digests in the catalog. Memory stays bounded however long the trail is. The tree itself is `recall_log::verify`'s business.
+
+mod compare;
+mod entries;
+mod rows;
+#[cfg(test)]
+mod tests;
+mod walk;
+
+use std::fmt;
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::catalog::{Catalog, CatalogError};
+use crate::keys::{KeyringError, RootSource, TrailKey};
+use crate::seams::{NoFaults, SystemRandom};
+use crate::trail::{OpenError, OpenOptions, Trail};
+
+/// Something that is not as it was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which event, file or row.
+    pub place: String,
+    /// What is wrong there. Never content.
+    pub what: String,
+}
+
+impl Finding {
+    fn new(place: impl fmt::Display, what: impl fmt::Display) -> Self {
+        Self { place: place.to_string(), what: what.to_string() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}: {}", self.place, self.what)
+    }
+}
+
+/// What deep verification says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Content {
+    /// Events whose content was compared.
+    pub events: u64,
+    /// Events that were erased, with a record that says so.
+    pub erased: u64,
+    /// What does not fit.
+    pub findings: Vec<Finding>,
+}
+
+/// Why a folder could not be verified at all. What is merely damaged is a finding.
+#[derive(Debug, Error)]
+pub enum VerifyError {
+    /// There is nothing to read.
+    #[error(transparent)]
+    Unreadable(OpenError),
+    /// A server works there.
+    #[error("another process works on {0}; stop it, or verify the served log by --url")]
+    Held(PathBuf),
+    /// Without the right root key nothing can be opened.
+    #[error(transparent)]
+    Root(KeyringError),
+}
+
+/// Verifies a folder that no server holds: catalog, keys and content. Nothing is written. `progress` is told how many events are done, and
+/// ends the work by returning false.
+pub fn folder(path: &Path, root: &RootSource, progress: &mut dyn FnMut(u64) -> bool) -> Result<Content, VerifyError> {
+    let _lock = hold(path)?;
+    let mut options = OpenOptions::new(path, root.clone());
+    options.read_only = true;
+    let trail = match Trail::open(options) {
+        Ok(trail) => trail,
+        Err(error) => return refused(error).map(|finding| Content { findings: vec![finding], ..Content::default() }),
+    };
+    let mut findings: Vec<Finding> = trail.damage().iter().map(|damage| Finding::new(&damage.place, &damage.what)).collect();
+    if let Some(reason) = trail.read_only().filter(|_| trail.is_copy()) {
+        findings.push(Finding::new("catalog", reason));
+    }
+    findings.extend(integrity(&trail));
+    let content = walk::verify(&trail, progress);
+    findings.extend(content.findings);
+    Ok(Content { findings, ..content })
+}
+
+/// Keeps a server from starting meanwhile. A folder without a lock file, or one that can't be locked, is a copy at rest.
+fn hold(path: &Path) -> Result<Option<File>, VerifyError> {
+    let Ok(file) = File::open(path.join("lock")) else { return Ok(None) };
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Err(VerifyError::Held(path.to_owned())),
+        _ => Ok(Some(file)),
+    }
+}
+
+/// Tells damage, which is a finding, from what makes verification impossible.
+fn refused(error: OpenError) -> Result<Finding, VerifyError> {
+    let place = match error {
+        OpenError::Keyring(error @ (KeyringError::WrongRoot { .. } | KeyringError::NoRoot { .. } | KeyringError::Root(_))) => {
+            return Err(VerifyError::Root(error));
+        }
+        OpenError::Keyring(_) | OpenError::Sign(_) | OpenError::Verifier(_) => "keyring",
+        OpenError::Catalog(_) | OpenError::Gap(_) => "catalog.sqlite",
+        OpenError::Dedupe(_) => "dedupe",
+        OpenError::Absent(_) | OpenError::Lock(_) | OpenError::Io(_) => return Err(VerifyError::Unreadable(error)),
+    };
+    Ok(Finding::new(place, error))
+}
+
+/// SQLite's own check of its file.
+fn integrity(trail: &Trail) -> Vec<Finding> {
+    let path = trail.folder().join("catalog.sqlite");
+    let key = trail.keys().trail(TrailKey::Catalog);
+    let check = || -> Result<_, CatalogError> { Catalog::open_read_only(&path, key, Arc::new(SystemRandom), Arc::new(NoFaults))?.integrity() };
+    match check() {
+        Ok(damage) => damage.into_iter().map(|damage| Finding::new(damage.place, damage.what)).collect(),
+        Err(error) => vec![Finding::new("catalog.sqlite", error)],
+    }
+}
+
+impl Trail {
+    /// Verifies the content of a trail that is open, as of now. `progress` as in `folder`.
+    pub fn verify_content(&self, progress: &mut dyn FnMut(u64) -> bool) -> Vec<Finding> {
+        walk::verify(self, progress).findings
+    }
+}

@@ -2,12 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::http::StatusCode;
 use metrics_exporter_prometheus::PrometheusHandle;
-use recall_search::engine::{Engine, View};
-use recall_store::batch::{Batch, Encoder};
-use recall_store::catalog::{Kind, RowChange};
+use recall_search::engine::{Engine, SearchError, SqlError, WorkError};
+use recall_search::view::{Meter, View};
+use recall_store::batch::Encoder;
+use recall_store::catalog::Kind;
 use recall_store::seams::{Clock, Random};
-use recall_store::trail::{Class, CommitError, Outcome, Submission, SubmitError, Trail};
+use recall_store::trail::{CommitError, Outcome, Submission, SubmitError, Trail};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
 use crate::http::admit;
@@ -25,7 +27,7 @@ pub type Shared = Arc<App>;
 
 /// What all requests share.
 pub struct App {
-    pub trail: Trail,
+    pub trail: Arc<Trail>,
     pub engine: Engine,
     pub encoder: Encoder,
     pub clock: Arc<dyn Clock>,
@@ -51,7 +53,7 @@ impl App {
         let integrity = Integrity::load(&trail);
         Arc::new(Self {
             encoder: trail.encoder(),
-            trail,
+            trail: Arc::new(trail),
             engine,
             clock,
             random,
@@ -66,9 +68,8 @@ impl App {
     }
 
     /// Commits; durable when this returns. Outcomes come in the order of the events.
-    pub async fn commit(&self, batches: Vec<Batch>, rows: Vec<RowChange>, class: Class) -> Result<Vec<Outcome>, Problem> {
+    pub async fn commit(&self, submission: Submission) -> Result<Vec<Outcome>, Problem> {
         let (sender, receiver) = oneshot::channel();
-        let submission = Submission { batches, rows, class };
         self.trail.submit(submission, Box::new(move |result| drop(sender.send(result))))?;
         let result = receiver.await.map_err(|_| Problem::unavailable("the server is stopping: send again; ids make sure that nothing is stored twice"))?;
         Ok(result?)
@@ -76,24 +77,27 @@ impl App {
 
     /// What a reader may see of this moment. A reader who may see nothing is refused, and that is recorded.
     pub async fn view(&self, reader: &Identity, action: &str, question: &str) -> Result<View, Problem> {
-        match reader.role.sight() {
-            Ok(Sight::Phi) => Ok(View { phi: Some(self.trail.phi_access()) }),
-            Ok(Sight::Public) => Ok(View { phi: None }),
+        let phi = match reader.role.sight() {
+            Ok(Sight::Phi) => Some(self.trail.phi_access()),
+            Ok(Sight::Public) => None,
             Err(denied) => {
                 self.record(Record::read(reader, action, question, 0).ended("denied", denied.0), Vec::new()).await?;
-                Err(denied.into())
+                return Err(denied.into());
             }
-        }
-    }
-
-    /// A row of the catalog.
-    pub fn row(&self, kind: Kind, name: &str) -> Result<Option<Vec<u8>>, Problem> {
-        Ok(self.trail.row(kind, name))
+        };
+        let trail = Arc::clone(&self.trail);
+        Ok(View {
+            snapshot: self.trail.snapshot(),
+            phi,
+            tokens: self.encoder.tokens().clone(),
+            find_id: Arc::new(move |id| trail.find_id(id)),
+            meter: Meter::default(),
+        })
     }
 
     /// The token that is stored under `id`.
     pub fn stored_token(&self, id: &str) -> Result<Option<Stored>, Problem> {
-        match self.row(Kind::Token, id)? {
+        match self.trail.row(Kind::Token, id) {
             None => Ok(None),
             Some(bytes) => Stored::read(&bytes).map(Some).ok_or_else(|| Problem::internal("a token's row cannot be read: see recall doctor")),
         }
@@ -104,8 +108,43 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Busy => Self::busy(),
-            SubmitError::ReadOnly => Self::unavailable("the trail is a restored copy behind a published checkpoint and is read-only: see recall recover"),
-            SubmitError::Closed => Self::unavailable("the server is stopping: send again later"),
+            SubmitError::ReadOnly(_) | SubmitError::Closed => Self::unavailable(error.to_string()),
         }
+    }
+}
+
+impl From<CommitError> for Problem {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::DiskFull => Self::disk_full(),
+            CommitError::Failed(_) => Self::internal(error.to_string()),
+            CommitError::Unknown(_) | CommitError::Closed => Self::unavailable(error.to_string()).retry_after(1),
+        }
+    }
+}
+
+impl From<WorkError> for Problem {
+    fn from(error: WorkError) -> Self {
+        match error {
+            WorkError::Read(_) => Self::internal(error.to_string()),
+            _ => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<SearchError> for Problem {
+    fn from(error: SearchError) -> Self {
+        match error {
+            SearchError::Work(error) => error.into(),
+            SearchError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
+            SearchError::Query(_) => Self::bad_request(format!("q: {error}")),
+            SearchError::Limit | SearchError::Cursor => Self::bad_request(error.to_string()),
+        }
+    }
+}
+
+impl From<SqlError> for Problem {
+    fn from(error: SqlError) -> Self {
+        Self::bad_request(format!("sql: {error}"))
     }
 }

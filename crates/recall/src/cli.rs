@@ -79,7 +79,7 @@ pub enum Command {
     Restore(Restore),
     /// Go on with a restored copy: a new origin and signing key, the old checkpoint named in its first event
     #[command(after_help = "Example:\n  recall recover --data ./trail")]
-    Recover(Folder),
+    Recover(Recover),
 }
 
 /// A trail's folder and the key to it.
@@ -94,9 +94,6 @@ pub struct Folder {
     /// A command whose standard output is the root key's line
     #[arg(long, value_name = "COMMAND", env = "RECALL_ROOT_KEY_COMMAND", conflicts_with = "root_key_file")]
     pub root_key_command: Option<String>,
-    /// Where the second copy of the last checkpoint lies [default: DIR.anchor]
-    #[arg(long, value_name = "FILE", env = "RECALL_ANCHOR_FILE")]
-    pub anchor_file: Option<PathBuf>,
 }
 
 /// Whom a client command asks: a server, or a folder that no server holds.
@@ -120,9 +117,6 @@ pub struct Target {
     /// With --data: a command whose standard output is the root key's line
     #[arg(long, value_name = "COMMAND", env = "RECALL_ROOT_KEY_COMMAND", conflicts_with = "root_key_file")]
     pub root_key_command: Option<String>,
-    /// With --data: where the second copy of the last checkpoint lies [default: DIR.anchor]
-    #[arg(long, value_name = "FILE", env = "RECALL_ANCHOR_FILE")]
-    pub anchor_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -405,6 +399,15 @@ pub struct Restore {
     pub keyring: PathBuf,
     #[command(flatten)]
     pub folder: Folder,
+}
+
+#[derive(Args)]
+pub struct Recover {
+    #[command(flatten)]
+    pub folder: Folder,
+    /// The log's new name: a URL without scheme [default: recall.invalid/ and 16 random digits]
+    #[arg(long, value_name = "NAME")]
+    pub origin: Option<String>,
 }
 
 /// Why there is no command to run.

@@ -38,7 +38,6 @@ pub struct Trail {
     pub data: Option<PathBuf>,
     pub root_key_file: Option<PathBuf>,
     pub root_key_command: Option<String>,
-    pub anchor_file: Option<PathBuf>,
 }
 
 /// `[log]`
@@ -78,7 +77,7 @@ impl Config {
     }
 
     fn resolve(&mut self, base: &Path) {
-        for path in [&mut self.trail.data, &mut self.trail.root_key_file, &mut self.trail.anchor_file].into_iter().flatten() {
+        for path in [&mut self.trail.data, &mut self.trail.root_key_file].into_iter().flatten() {
             *path = base.join(&path);
         }
     }

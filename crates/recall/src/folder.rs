@@ -32,10 +32,7 @@ impl Place {
             (None, Some(command)) => RootSource::Command(command.clone()),
             (None, None) => RootSource::File(beside(&data, "key")?),
         };
-        let anchor = match &folder.anchor_file {
-            Some(file) => file.clone(),
-            None => beside(&data, "anchor")?,
-        };
+        let anchor = beside(&data, "anchor")?;
         Ok(Self { data, root, anchor })
     }
 }

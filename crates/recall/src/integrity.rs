@@ -137,7 +137,7 @@ fn keep(app: &Shared, runtime: &Handle, size: u64, findings: &[String], result: 
         }
     }
     metrics::gauge!("recall_verification_findings").set(findings.len() as f64);
-    let row = RowChange { kind: Kind::Setting, name: ROW.into(), value: serde_json::to_vec(&result).ok() };
+    let row = RowChange::put(Kind::Setting, ROW, result.to_string());
     if let Err(problem) = runtime.block_on(app.record(record, vec![row])) {
         tracing::warn!(reason = problem.detail(), "a verification could not be recorded");
     }

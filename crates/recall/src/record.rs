@@ -6,7 +6,7 @@ use recall_log::entry::Admission;
 use recall_log::event::Event;
 use recall_store::batch::BatchError;
 use recall_store::catalog::RowChange;
-use recall_store::trail::{Class, Outcome};
+use recall_store::trail::{Class, Outcome, Submission};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
@@ -22,6 +22,7 @@ pub const RESERVED_SOURCES: &str = "urn:recall:";
 /// A record in the making.
 pub struct Record {
     event: Map<String, Value>,
+    expect: Vec<(String, Option<u64>)>,
 }
 
 impl Record {
@@ -35,7 +36,7 @@ impl Record {
         event.insert("outcome".into(), json!({"status": "success"}));
         event.insert("context".into(), json!({"app": "recall"}));
         event.insert("targets".into(), json!([target]));
-        Self { event }
+        Self { event, expect: Vec::new() }
     }
 
     /// A reader's question and how many events the answer shows.
@@ -52,6 +53,12 @@ impl Record {
         record
     }
 
+    /// A text that it is about, such as a checkpoint.
+    pub fn stating(mut self, statement: &str) -> Self {
+        self.event.insert("request".into(), json!({"protocol": "recall", "statement": statement}));
+        self
+    }
+
     /// It did not succeed: `failure` or `denied`, and why.
     pub fn ended(mut self, status: &str, reason: &str) -> Self {
         self.event.insert("outcome".into(), json!({"status": status, "reason": reason}));
@@ -61,6 +68,12 @@ impl Record {
     /// More about it; strings only.
     pub fn with(mut self, metadata: Value) -> Self {
         self.event.insert("metadata".into(), metadata);
+        self
+    }
+
+    /// A source's expected interval (seconds) changes with it.
+    pub fn expecting(mut self, source: &str, every_s: Option<u64>) -> Self {
+        self.expect.push((source.to_owned(), every_s));
         self
     }
 
@@ -76,6 +89,12 @@ impl Record {
 impl App {
     /// Writes the record, and `rows` in the same transaction; durable when this returns.
     pub async fn record(&self, record: Record, rows: Vec<RowChange>) -> Result<Outcome, Problem> {
+        let outcomes = self.commit(self.submission(record, rows)?).await?;
+        outcomes.into_iter().next().ok_or_else(|| Problem::internal("the trail gave no answer for a record, so nothing was done"))
+    }
+
+    /// The record, ready to be committed together with `rows`.
+    pub fn submission(&self, record: Record, rows: Vec<RowChange>) -> Result<Submission, Problem> {
         let now = self.clock.now();
         let mut event = record.event;
         event.insert("time".into(), now.to_string().into());
@@ -88,8 +107,7 @@ impl App {
             builder.finish()
         };
         let batch = encode().map_err(|error| unwritable(&error))?;
-        let outcomes = self.commit(vec![batch], rows, Class::Duty).await?;
-        outcomes.into_iter().next().ok_or_else(|| Problem::internal("the trail gave no answer for a record, so nothing was done"))
+        Ok(Submission { batches: vec![batch], rows, expect: record.expect, class: Class::Duty })
     }
 }
 

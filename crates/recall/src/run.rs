@@ -23,6 +23,6 @@ pub fn run(arguments: Cli) -> Result<(), Failure> {
         Command::Config(command) => config::run(&command, json),
         Command::Backup(options) => backup::run(&options, json),
         Command::Restore(options) => restore::run(&options, json),
-        Command::Recover(folder) => recover::run(&folder, json),
+        Command::Recover(options) => recover::run(&options, json),
     }
 }

@@ -65,8 +65,18 @@ pub(super) struct Change {
     pub(super) after: String,
 }
 
+/// Where in the buffer the parts stand that make an event another one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Marks {
+    /// The first of the last twelve digits of the id.
+    pub(super) id: usize,
+    /// The first digit of `seq`.
+    pub(super) seq: usize,
+}
+
 /// Appends the event to `out`, without a line end.
-pub(super) fn render(out: &mut Vec<u8>, draft: &Draft<'_>) {
+pub(super) fn render(out: &mut Vec<u8>, draft: &Draft<'_>) -> Marks {
+    let mut marks = Marks::default();
     object(out, |event| {
         event.text("action", draft.action);
         object(event.key("actor"), |actor| write_actor(actor, draft));
@@ -78,7 +88,9 @@ pub(super) fn render(out: &mut Vec<u8>, draft: &Draft<'_>) {
         }
         object(event.key("context"), |context| write_context(context, draft));
         event.some_text("description", draft.description);
-        write_id(event.key("id"), draft);
+        let id = event.key("id");
+        write_id(id, draft);
+        marks.id = id.len() - 13;
         event.text("op", draft.op);
         object(event.key("outcome"), |outcome| {
             outcome.some_text("reason", draft.reason);
@@ -91,7 +103,9 @@ pub(super) fn render(out: &mut Vec<u8>, draft: &Draft<'_>) {
             object(event.key("request"), |member| write_request(member, request));
         }
         event.text("schema", "recall.event/1");
-        event.number("seq", draft.seq);
+        let seq = event.key("seq");
+        marks.seq = seq.len();
+        number(seq, draft.seq);
         event.text("source", word(&SOURCES, draft.source as u64));
         write_targets(event, draft);
         let time = event.key("time");
@@ -99,6 +113,7 @@ pub(super) fn render(out: &mut Vec<u8>, draft: &Draft<'_>) {
         clock::write(time, draft.moment);
         time.push(b'"');
     });
+    marks
 }
 
 fn write_actor(actor: &mut Object<'_>, draft: &Draft<'_>) {

@@ -9,7 +9,7 @@ use rand_chacha::ChaCha8Rng;
 use super::chance::{pick, word};
 use super::people::{Role, Staff};
 use super::places::{DATABASE, DRUGS, EHR, IDENTITY, LAB, NOTES, ROUTES, SOURCES, STATEMENTS, TESTS};
-use super::render::{Change, Draft, Request, Targets, Who, render};
+use super::render::{Change, Draft, Marks, Request, Targets, Who, render};
 use super::stories::{Step, StoryKind};
 use super::{Hospital, care, clock};
 
@@ -43,6 +43,7 @@ pub struct Facts {
     pub patients: std::ops::Range<u32>,
     /// As in the event.
     pub break_glass: bool,
+    pub(super) marks: Marks,
 }
 
 /// An act that waits for the login before it.
@@ -66,14 +67,15 @@ pub struct Stream<'h> {
 }
 
 impl<'h> Stream<'h> {
-    pub(super) fn new(hospital: &'h Hospital) -> Self {
+    /// `first_seq` is the number before the first of each source.
+    pub(super) fn new(hospital: &'h Hospital, first_seq: u64) -> Self {
         let mut steps = hospital.stories.steps.iter();
         let next_step = steps.next();
         Self {
             hospital,
             rng: ChaCha8Rng::seed_from_u64(hospital.size.seed ^ 0x7265_6361_6c6c),
             number: 0,
-            seq: [0; SOURCES.len()],
+            seq: [first_seq; SOURCES.len()],
             present: vec![0; hospital.staff.len()],
             waiting: None,
             steps,
@@ -357,8 +359,9 @@ fn vitals(roll: u64) -> Vec<Change> {
 }
 
 fn finish(out: &mut Vec<u8>, draft: &Draft<'_>, actor: Actor, patients: std::ops::Range<u32>) -> Facts {
-    render(out, draft);
+    let marks = render(out, draft);
     Facts {
+        marks,
         action: draft.action,
         source: word(&SOURCES, draft.source as u64),
         seq: draft.seq,

@@ -96,3 +96,37 @@ fn a_large_hospital_costs_no_more_than_a_small_one() {
     let mut body = Vec::new();
     assert!(hospital.events().next_into(&mut body).is_some());
 }
+
+#[test]
+fn a_pool_never_gives_the_same_event_twice() {
+    let hospital = Hospital::new(Size::demo(2_000));
+    let pool = super::Pool::render(&hospital, 4, 100);
+    let (mut ids, mut numbers) = (HashSet::new(), HashSet::new());
+    let mut body = Vec::new();
+    for number in 0..12 {
+        pool.body(number, &mut body);
+        for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let event = recall_log::event::Event::parse(line).unwrap();
+            assert!(ids.insert(event.id.unwrap().into_owned()));
+            assert!(numbers.insert((event.source.unwrap().into_owned(), event.seq.unwrap())));
+        }
+    }
+    assert_eq!(ids.len(), 1_200);
+}
+
+#[test]
+fn a_pool_keeps_sequences_without_gaps_over_its_rounds() {
+    let hospital = Hospital::new(Size::demo(2_000));
+    let pool = super::Pool::render(&hospital, 4, 100);
+    let mut last: std::collections::HashMap<String, u64> = std::collections::HashMap::new();
+    let mut body = Vec::new();
+    for number in 0..12 {
+        pool.body(number, &mut body);
+        for line in body.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let event = recall_log::event::Event::parse(line).unwrap();
+            let seq = event.seq.unwrap();
+            let before = last.insert(event.source.unwrap().into_owned(), seq);
+            assert!(before.is_none_or(|before| seq == before + 1));
+        }
+    }
+}

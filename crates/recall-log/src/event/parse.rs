@@ -7,8 +7,8 @@ use crate::time::Timestamp;
 type Parsed<T> = Result<T, EventError>;
 
 const EVENT: &[&str] = &[
-    "id", "source", "seq", "time", "action", "op", "outcome", "actor", "targets", "purpose", "break_glass", "approval_id", "context",
-    "request", "changes", "description", "metadata", "schema",
+    "schema", "id", "source", "seq", "time", "action", "op", "outcome", "actor", "targets", "purpose", "break_glass", "approval_id",
+    "context", "request", "changes", "description", "metadata",
 ];
 const OUTCOME: &[&str] = &["status", "code", "reason"];
 const ACTOR: &[&str] = &["type", "id", "name", "roles", "session_id", "auth_method", "on_behalf_of"];
@@ -92,7 +92,7 @@ fn actor<'a>(reader: &mut Reader<'a>, level: usize) -> Parsed<Actor<'a>> {
         }
         Ok(())
     })?;
-    actor.kind = required(kind, "type", format!("use one of {}", ActorType::WORDS.join(", ")))?;
+    actor.kind = required(kind, "type", "use one of user, service, ai_agent, patient, anonymous")?;
     Ok(actor)
 }
 
@@ -173,11 +173,15 @@ fn members<'a>(
     mut member: impl FnMut(&mut Reader<'a>, &'static str) -> Parsed<()>,
 ) -> Parsed<()> {
     expect(reader, Kind::Object, "an object")?;
-    let mut seen = 0_u32;
+    let (mut seen, mut next) = (0_u32, 0);
     reader.object(|reader, name| {
-        let Some((place, &known)) = names.iter().enumerate().find(|(_, known)| **known == name) else {
+        // Senders keep to one order, so that the name is most often the one behind the last.
+        let as_expected = names.get(next).is_some_and(|expected| *expected == name);
+        let place = if as_expected { Some(next) } else { names.iter().position(|known| *known == name) };
+        let Some((place, &known)) = place.and_then(|place| names.get(place).map(|known| (place, known))) else {
             return Err(refused(&name, names));
         };
+        next = place + 1;
         if seen & (1 << place) != 0 {
             return Err(EventError::at(known, "stands twice", JsonErrorKind::Duplicate.remedy()));
         }

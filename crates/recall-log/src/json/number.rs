@@ -52,18 +52,19 @@ pub(super) fn read(text: &str, from: usize) -> Result<(Number, usize), JsonError
         end = digits(bytes, end + 1 + sign)?;
     }
     let literal = text.get(from..end).ok_or(expected(from, "a number"))?;
-    parse(literal, end == whole && whole - from <= 15).map(|number| (number, end)).ok_or(JsonError { at: from, kind: JsonErrorKind::Number })
+    parse(literal, end == whole).map(|number| (number, end)).ok_or(JsonError { at: from, kind: JsonErrorKind::Number })
 }
 
-/// `short` says that the literal is a whole number of at most 15 characters, which is quick to read.
-fn parse(literal: &str, short: bool) -> Option<Number> {
-    if short {
-        return literal.parse::<i64>().ok().map(|whole| Number(whole as f64));
+/// `whole` says that the literal has neither fraction nor exponent.
+fn parse(literal: &str, whole: bool) -> Option<Number> {
+    if whole && literal.len() <= 15 {
+        return literal.parse::<i64>().ok().map(|number| Number(number as f64));
     }
     let value = literal.parse::<f64>().ok()?;
     let mantissa = literal.split(['e', 'E']).next().unwrap_or_default();
     let vanished = value == 0.0 && mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
-    if vanished { None } else { Number::new(value) }
+    let rounded = whole && value.abs() > LARGEST_INTEGER as f64;
+    if vanished || rounded { None } else { Number::new(value) }
 }
 
 /// The offset behind the run of digits at `at`, of which there must be one.

@@ -52,7 +52,7 @@ pub fn inclusion_proof<R: HashReader + ?Sized>(reader: &R, index: u64, size: u64
     Ok(path)
 }
 
-/// The hashes that show that the tree of `new` entries begins with the tree of `old` entries. Empty when one of them is, or for equal sizes.
+/// The hashes that show that the tree of `new` entries begins with the tree of `old` entries. Empty if `old` is 0 or `new`.
 pub fn consistency_proof<R: HashReader + ?Sized>(reader: &R, old: u64, new: u64) -> Result<Vec<Hash>, ProveError> {
     if old > new || new >= SIZE_LIMIT {
         return Err(ProveError::Sizes { old, new });

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 pub enum Disclosure {
     /// The entry alone: `{"entry":…}`.
     Entry(Entry),
-    /// Its parts: `{"public":…,"salt_public":…,"phi":…,"salt_phi":…}`, where `mac_public` or `mac_phi` stands for a part that is not shown.
+    /// Its parts: `{"public":…,"salt_public":…,"phi":…,"salt_phi":…}`, where `mac_public` or `mac_phi` stands for what is not shown.
     Parts {
         /// The public part.
         public: Shown,

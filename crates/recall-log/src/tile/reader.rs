@@ -32,7 +32,8 @@ impl<'s> TileHashReader<'s> {
 
 impl HashReader for TileHashReader<'_> {
     fn hash(&self, level: u8, index: u64) -> Result<Hash, ReadError> {
-        let inside = |place: &str| ReadError { place: place.to_owned(), problem: format!("level {level} has no hash {index} at this size") };
+        let problem = || format!("level {level} has no hash {index} at this size");
+        let inside = |place: &str| ReadError { place: place.to_owned(), problem: problem() };
         // A tile of level t holds the hashes of tree level 8t; those of the seven levels above are made of it.
         let (tile_level, above) = (level / 8, level % 8);
         let width = 1_u64 << above;

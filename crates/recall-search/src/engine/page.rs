@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, LargeBinaryArray, RecordBatch};
-use arrow::datatypes::{DataType, Int64Type, Schema};
+use arrow::datatypes::{DataType, Int64Type, SchemaRef};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use datafusion::common::DFSchema;
@@ -136,8 +136,8 @@ impl Engine {
     }
 
     async fn page(&self, view: &View, request: &SearchRequest, filters: Vec<Expr>) -> Result<SearchPage, SearchError> {
-        let times = [request.from, request.to].map(|time| time.map_or_else(String::new, |time| time.to_string()));
-        let question = [request.query.as_bytes(), times[0].as_bytes(), times[1].as_bytes(), &[u8::from(view.phi.is_some())]];
+        let [from, to] = [request.from, request.to].map(|time| time.map_or_else(String::new, |time| time.to_string()));
+        let question = [request.query.as_bytes(), from.as_bytes(), to.as_bytes(), &[u8::from(view.phi.is_some())]];
         let before = match &request.cursor {
             Some(text) => Some(self.cursors.read(text, &question).ok_or(SearchError::Cursor)?),
             None => None,
@@ -157,14 +157,12 @@ impl Engine {
 
     /// How many events there are: those `known`, and those older than `before`, as far as limits allow.
     async fn count(&self, view: &View, filters: &[Expr], known: u64, before: u64) -> Result<(u64, bool), WorkError> {
-        let schema = Arc::new(Schema::empty());
-        let mut question = question(view, schema, &older(filters, Some(before)))?;
         if filters.is_empty() {
             let whole = view.snapshot.parts().iter().filter(|part| !matches!(part, Part::Erased(_)));
             let all = whole.map(|part| u64::from(part.count())).sum::<u64>();
             return Ok((all.min(self.limits.count_cap), all > self.limits.count_cap));
         }
-        question.unfiltered = false;
+        let question = question(view, columns_named(&["index"])?, &older(filters, Some(before)))?;
         let budget = if question.reads_content() { self.limits.count_content_rows } else { self.limits.count_rows };
         let plan = EventsExec::new(view.clone(), Arc::new(question), None, 1).ordered(Order::NewestFirst);
         let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
@@ -205,7 +203,13 @@ fn older(filters: &[Expr], before: Option<u64>) -> Vec<Expr> {
     filters.iter().cloned().chain(limit).collect()
 }
 
-fn question(view: &View, schema: Arc<Schema>, filters: &[Expr]) -> Result<Question, WorkError> {
+fn columns_named(names: &[&str]) -> Result<SchemaRef, WorkError> {
+    let all = columns::all();
+    let wanted = names.iter().map(|name| all.index_of(name)).collect::<Result<Vec<_>, _>>();
+    wanted.and_then(|wanted| all.project(&wanted)).map(Arc::new).map_err(|_| WorkError::Other)
+}
+
+fn question(view: &View, schema: SchemaRef, filters: &[Expr]) -> Result<Question, WorkError> {
     let make = || {
         let table = Arc::new(DFSchema::try_from(columns::all())?);
         let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&table)).build());
@@ -217,10 +221,7 @@ fn question(view: &View, schema: Arc<Schema>, filters: &[Expr]) -> Result<Questi
 
 /// The newest events that pass `filters`, at most `limit`.
 async fn found(view: &View, filters: &[Expr], limit: usize, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
-    let all = columns::all();
-    let wanted = ["index", PUBLIC, PHI, SALT_PUBLIC, SALT_PHI].map(|name| all.index_of(name));
-    let wanted = wanted.into_iter().collect::<Result<Vec<_>, _>>().map_err(|_| WorkError::Other)?;
-    let schema = Arc::new(all.project(&wanted).map_err(|_| WorkError::Other)?);
+    let schema = columns_named(&["index", PUBLIC, PHI, SALT_PUBLIC, SALT_PHI])?;
     let question = Arc::new(question(view, schema, filters)?);
     let plan = EventsExec::new(view.clone(), question, Some(limit), 1).ordered(Order::NewestFirst);
     let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
@@ -273,3 +274,6 @@ fn with_integrity(text: &str, log: &str, index: u64, leaf: Option<&[u8; 32]>) ->
     let leaf = leaf.map_or_else(String::new, |leaf| format!(",\"leaf_hash\":\"{}\"", STANDARD.encode(leaf)));
     Some(format!("{open},\"integrity\":{{\"log\":{log},\"index\":{index}{leaf}}}}}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -58,9 +58,23 @@ fn is(field: &Field, pattern: &Pattern, phi: bool) -> Expr {
             Pattern::Exact(id) => has_patient(id),
             Pattern::Glob(glyphs) => patient_like(glyphs),
         },
-        Place::Purposes => in_event(),
+        Place::Purposes => purposes(pattern).unwrap_or_else(|| col("purpose").is_not_null().and(in_event())),
         Place::Event | Place::Anywhere => in_event(),
     }
+}
+
+/// One of several codes that the column joins by a space; codes have none inside.
+fn purposes(pattern: &Pattern) -> Option<Expr> {
+    let Pattern::Exact(code) = pattern else {
+        return None;
+    };
+    let code = code.chars().map(Glyph::Char);
+    let (space, many) = ([Glyph::Char(' ')], [Glyph::Many]);
+    let first = code.clone().chain(space).chain(many).collect();
+    let last = many.into_iter().chain(space).chain(code.clone()).collect();
+    let middle = many.into_iter().chain(space).chain(code).chain(space).chain(many).collect();
+    let joined = [first, last, middle].map(|glyphs| matches(col("purpose"), &Pattern::Glob(glyphs)));
+    Some(joined.into_iter().fold(matches(col("purpose"), pattern), Expr::or))
 }
 
 fn matches(column: Expr, pattern: &Pattern) -> Expr {

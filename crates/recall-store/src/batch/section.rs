@@ -127,7 +127,9 @@ impl Section {
     pub(crate) fn unpack(count: u32, packed: &[u8], zstd: &mut zstd::bulk::Decompressor<'static>) -> Result<Self, SectionError> {
         let count = usize::try_from(count).map_err(|_| SectionError::Shape)?;
         let (salts, frame) = packed.split_at_checked(count.checked_mul(SALT).ok_or(SectionError::Shape)?).ok_or(SectionError::Shape)?;
-        let size = zstd::bulk::Decompressor::upper_bound(frame).filter(|size| *size <= MAX_PARTS_BYTES).ok_or(SectionError::Shape)?;
+        // A batch is compressed in one call, which writes the size of its content into the frame.
+        let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().and_then(|size| usize::try_from(size).ok());
+        let size = size.filter(|size| *size <= MAX_PARTS_BYTES).ok_or(SectionError::Shape)?;
         let parts = zstd.decompress(frame, size).map_err(|_| SectionError::Shape)?;
         let ends = part_ends(&parts).ok_or(SectionError::Shape)?;
         if ends.len() != count {

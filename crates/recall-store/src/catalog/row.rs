@@ -107,7 +107,7 @@ pub(super) struct Head {
     pub count: u64,
     /// Grows with each change of a row.
     pub version: u64,
-    xor: [u8; 32],
+    pub xor: [u8; 32],
 }
 
 /// A row opened.

@@ -1,0 +1,202 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use rusqlite::Connection;
+
+use super::*;
+use crate::batch::Sealed;
+use crate::fresh::StoredBatch;
+use crate::testing::Seeded;
+use crate::trail::tests::support::{Failing, When};
+
+struct Shelf {
+    place: tempfile::TempDir,
+    faults: Arc<Failing>,
+}
+
+impl Shelf {
+    fn new() -> Self {
+        let place = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        Self { place, faults: Arc::default() }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.place.path().join("catalog.sqlite")
+    }
+
+    fn key() -> Key32 {
+        Key32::from_bytes([7; 32])
+    }
+
+    fn create(&self) -> Catalog {
+        Catalog::create(&self.path(), Self::key(), Arc::new(Seeded::new(1)), self.faults.clone()).unwrap()
+    }
+
+    fn open(&self) -> (Catalog, Loaded) {
+        let mut catalog = Catalog::open(&self.path(), Self::key(), Arc::new(Seeded::new(2)), self.faults.clone()).unwrap();
+        let loaded = catalog.load().unwrap();
+        (catalog, loaded)
+    }
+
+    fn sql(&self, sql: &str) {
+        assert!(Connection::open(self.path()).unwrap().execute(sql, []).unwrap() > 0, "{sql}");
+    }
+}
+
+fn put(name: &str, value: &str) -> RowChange {
+    RowChange::put(Kind::Token, name, value)
+}
+
+fn rows(rows: Vec<RowChange>) -> Change {
+    Change { rows, ..Change::default() }
+}
+
+fn state(size: u64) -> State {
+    let mut state = State::default();
+    (0..size).for_each(|at| state.frontier.push([u8::try_from(at % 251).unwrap(); 32]));
+    state
+}
+
+fn stored(first_index: u64, count: u32) -> StoredBatch {
+    StoredBatch { first_index, count, key_set: 3, sealed: Sealed { public: vec![1; 9].into(), phi: vec![2; 5].into() } }
+}
+
+#[test]
+fn rows_batches_and_state_are_there_after_reopening() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    let change = Change { batches: vec![stored(0, 5), stored(5, 1)], rows: vec![put("a", "1"), put("b", "2"), put("a", "3")], ..Change::default() };
+    let mut now = State { next_id: 9, epoch: "2026-11".to_owned(), ..state(6) };
+    catalog.apply(Step::CatalogWrite, &change, &mut now).unwrap();
+    catalog.apply(Step::CatalogWrite, &Change { remove_batches: vec![0..5], rows: vec![RowChange::remove(Kind::Token, "b")], ..Change::default() }, &mut now).unwrap();
+    drop(catalog);
+
+    let (catalog, loaded) = shelf.open();
+    assert_eq!((loaded.damage, loaded.state), (vec![], Some(now)));
+    assert_eq!(catalog.rows().all(Kind::Token), [("a".to_owned(), Arc::from(b"3".as_slice()))]);
+    let mut found = Vec::new();
+    let mut damage = Vec::new();
+    catalog.batches(&mut damage, |batch| found.push((batch.first_index, batch.count, batch.key_set, batch.sealed.phi.to_vec()))).unwrap();
+    assert_eq!((found, damage), (vec![(5, 1, 3, vec![2; 5])], vec![]));
+    assert_eq!(catalog.integrity().unwrap(), []);
+}
+
+#[test]
+fn an_unclear_outcome_is_cleared_by_the_state_row() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("a", "1")]), &mut state(1)).unwrap();
+    shelf.faults.fail(Step::CatalogWrite, When::Before, 0, 1);
+    assert!(matches!(catalog.apply(Step::CatalogWrite, &rows(vec![put("b", "1")]), &mut state(2)), Err(ApplyError::Failed(_))));
+    assert_eq!(catalog.rows().get(Kind::Token, "b"), None);
+    shelf.faults.fail(Step::CatalogWrite, When::After, 0, 1);
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("c", "1")]), &mut state(3)).unwrap();
+    assert!(catalog.rows().get(Kind::Token, "c").is_some());
+    let (_, loaded) = shelf.open();
+    assert_eq!((loaded.damage, loaded.state.unwrap().frontier.size()), (vec![], 3));
+}
+
+#[test]
+fn each_way_to_tamper_with_rows_shows() {
+    let tamper = [
+        "DELETE FROM row WHERE kind = 5 AND key = (SELECT min(key) FROM row WHERE kind = 5)",
+        "UPDATE row SET value = (SELECT value FROM row WHERE kind = 9) WHERE kind = 5",
+        "UPDATE row SET kind = 9 WHERE kind = 5 AND key = (SELECT min(key) FROM row WHERE kind = 5)",
+        "UPDATE row SET key = randomblob(16) WHERE kind = 5 AND key = (SELECT min(key) FROM row WHERE kind = 5)",
+        "UPDATE row SET value = zeroblob(80) WHERE kind = 1",
+        "DELETE FROM row WHERE kind = 1",
+        "DELETE FROM head WHERE kind = 5",
+        "DELETE FROM head",
+        "UPDATE head SET value = (SELECT value FROM head WHERE kind = 9) WHERE kind = 5",
+        "INSERT INTO row SELECT 77, key, value FROM row WHERE kind = 9",
+        "UPDATE row SET value = 5 WHERE kind = 9",
+    ];
+    for sql in tamper {
+        let shelf = Shelf::new();
+        let mut catalog = shelf.create();
+        let change = rows(vec![put("a", "1"), put("b", "2"), RowChange::put(Kind::Setting, "s", *b"3")]);
+        catalog.apply(Step::CatalogWrite, &change, &mut state(1)).unwrap();
+        drop(catalog);
+        assert_eq!(shelf.open().1.damage, []);
+        shelf.sql(sql);
+        assert_ne!(shelf.open().1.damage, [], "{sql}");
+    }
+}
+
+#[test]
+fn a_kind_that_is_set_back_with_its_head_shows_and_lets_nobody_in() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("revoked", "1")]), &mut state(1)).unwrap();
+    drop(catalog);
+    let old = shelf.place.path().join("old.sqlite");
+    std::fs::copy(shelf.path(), &old).unwrap();
+    let (mut catalog, loaded) = shelf.open();
+    catalog.apply(Step::CatalogWrite, &rows(vec![RowChange::remove(Kind::Token, "revoked")]), &mut loaded.state.unwrap()).unwrap();
+    drop(catalog);
+    let conn = Connection::open(shelf.path()).unwrap();
+    conn.execute("ATTACH ? AS old", [old.to_str().unwrap()]).unwrap();
+    conn.execute("INSERT OR REPLACE INTO row SELECT * FROM old.row WHERE kind = 5", []).unwrap();
+    conn.execute("INSERT OR REPLACE INTO head SELECT * FROM old.head WHERE kind = 5", []).unwrap();
+    drop(conn);
+    let (catalog, loaded) = shelf.open();
+    assert_ne!(loaded.damage, []);
+    assert_eq!(catalog.rows().get(Kind::Token, "revoked"), None);
+}
+
+#[test]
+fn files_of_others_and_later_versions_are_refused() {
+    let shelf = Shelf::new();
+    drop(shelf.create());
+    for pragma in ["application_id = 5", "user_version = 2"] {
+        let other = Shelf::new();
+        std::fs::copy(shelf.path(), other.path()).unwrap();
+        Connection::open(other.path()).unwrap().execute_batch(&format!("PRAGMA {pragma}")).unwrap();
+        let opened = Catalog::open(&other.path(), Shelf::key(), Arc::new(Seeded::new(1)), other.faults.clone());
+        assert!(matches!(opened, Err(CatalogError::Foreign { .. })), "{pragma}");
+    }
+    std::fs::write(shelf.path(), b"not a database, but long enough to look like one to somebody who is not careful enough").unwrap();
+    assert!(Catalog::open(&shelf.path(), Shelf::key(), Arc::new(Seeded::new(1)), shelf.faults.clone()).is_err());
+}
+
+#[test]
+fn state_is_read_as_written_and_nothing_else_is() {
+    for size in [0, 1, 2, 255, 256, 1000] {
+        let state = State { next_id: u64::MAX, epoch: "2026-11".to_owned(), ..state(size) };
+        let bytes = state.encode();
+        assert_eq!(State::decode(&bytes), Some(state));
+        for length in 0..bytes.len() {
+            assert_eq!(State::decode(&bytes[..length]), None);
+        }
+        assert_eq!(State::decode(&[bytes.as_slice(), &[0]].concat()), None);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn rows_are_those_of_a_map(changes in proptest::collection::vec(proptest::collection::vec((0_u8..6, proptest::option::of(any::<u8>())), 0..5), 1..12)) {
+        let shelf = Shelf::new();
+        let mut catalog = shelf.create();
+        let mut now = state(0);
+        let mut oracle = BTreeMap::new();
+        for change in changes {
+            let change: Vec<RowChange> = change.into_iter().map(|(name, value)| {
+                let name = format!("row-{name}");
+                match value {
+                    Some(value) => oracle.insert(name.clone(), vec![value]),
+                    None => oracle.remove(&name),
+                };
+                RowChange { kind: Kind::Segment, value: oracle.get(&name).cloned(), name }
+            }).collect();
+            catalog.apply(Step::CatalogWrite, &rows(change), &mut now).unwrap();
+        }
+        drop(catalog);
+        let (catalog, loaded) = shelf.open();
+        prop_assert_eq!(loaded.damage, vec![]);
+        let found: BTreeMap<String, Vec<u8>> = catalog.rows().all(Kind::Segment).into_iter().map(|(name, value)| (name, value.to_vec())).collect();
+        prop_assert_eq!(found, oracle);
+    }
+}

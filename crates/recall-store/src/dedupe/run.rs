@@ -142,6 +142,11 @@ impl Run {
         Ok(())
     }
 
+    #[cfg(test)]
+    pub(super) fn has_filter(&self) -> bool {
+        self.filter.read().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
     pub(super) fn drop_filter(&self) {
         *self.filter.write().unwrap_or_else(PoisonError::into_inner) = None;
     }

@@ -50,6 +50,11 @@ impl EventsFile {
         Ok(Self { place, file, groups, public_key: public_key.clone(), public, phi: OnceLock::new(), phi_opening: Mutex::new(()) })
     }
 
+    #[cfg(test)]
+    pub(super) fn is_open_with_phi(&self) -> bool {
+        self.phi.get().is_some()
+    }
+
     fn with_phi(&self, row: &SegmentRow, access: &PhiAccess) -> Result<&ArrowReaderMetadata, ReadError> {
         // Asked each time, so that a key set that was dropped meanwhile opens nothing.
         let phi_key = access.key(row.key_set, PhiKey::Segment(row.id))?;

@@ -1,6 +1,7 @@
 //! Writing a segment from neighbouring parts of the snapshot: fresh batches become one, and smaller segments merge into one.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::{AsArray, RecordBatch};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -41,6 +42,8 @@ pub(crate) struct Plan<'a> {
     pub parts: &'a [Part],
     /// zstd level.
     pub zstd_level: i32,
+    /// Set when the work is to be given up.
+    pub stop: &'a AtomicBool,
 }
 
 /// Writes both files of a segment into `folder`; the caller puts the row into the catalog.
@@ -72,6 +75,9 @@ fn write_events(folder: &Path, plan: &Plan<'_>, public_key: &Key32, phi_key: &Ke
     for part in plan.parts {
         let scan = Scan { columns: Column::ALL.to_vec(), rows: Rows::All, predicate: None, batch_rows: READ_ROWS, phi: Some(phi) };
         for batch in part.scan(scan)? {
+            if plan.stop.load(Ordering::Relaxed) {
+                return Err(WriteError::Stopped(path));
+            }
             let batch = batch?;
             let bytes = content_bytes(&batch);
             if group_bytes > 0 && group_bytes + bytes > ROW_GROUP_BYTES {

@@ -8,10 +8,10 @@ use recall_log::note::Verifier;
 use recall_log::time::Timestamp;
 use recall_store::keys::{Keys, RootSource};
 use recall_store::seams::{Clock, SystemClock};
+use recall_store::trail::{OpenOptions, Trail};
 use serde_json::json;
 
 use crate::cli::Folder;
-use crate::commands::serve::open_trail;
 use crate::failure::Failure;
 use crate::folder::{self, Place};
 use crate::output;
@@ -147,14 +147,16 @@ fn anchor(place: &Place) -> Look {
 
 fn catalog(place: &Place) -> Look {
     const WHAT: &str = "catalog";
-    match open_trail(place) {
-        Err(failure) => look(WHAT, Level::Wrong, format!("{failure}")),
+    // Read-only: looking takes no lock and changes nothing, so that a server may be at work.
+    let options = OpenOptions { read_only: true, ..OpenOptions::new(&place.data, place.root.clone()) };
+    match Trail::open(options) {
+        Err(error) => look(WHAT, Level::Wrong, error.to_string()),
         Ok(trail) => {
-            let (size, reason) = (trail.size(), trail.not_ready());
-            match (reason, trail.close()) {
-                (Some(reason), _) => look(WHAT, Level::Wrong, reason),
-                (None, Err(error)) => look(WHAT, Level::Wrong, error.to_string()),
-                (None, Ok(())) => look(WHAT, Level::Good, format!("it opens, its heads agree, and it holds {size} events")),
+            let damage: Vec<String> = trail.damage().iter().map(ToString::to_string).collect();
+            match (trail.read_only(), damage.is_empty()) {
+                (_, false) => look(WHAT, Level::Wrong, damage.join("; ")),
+                (Some(reason), true) => look(WHAT, Level::Wrong, reason),
+                (None, true) => look(WHAT, Level::Good, format!("it opens, its heads agree, and it holds {} events", trail.size())),
             }
         }
     }

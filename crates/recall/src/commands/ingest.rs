@@ -137,7 +137,8 @@ impl Import<'_> {
         let answer = loop {
             let answer = self.client.send(Method::POST, "/v1/events", &headers, body.clone())?;
             tries += 1;
-            if answer.status != StatusCode::TOO_MANY_REQUESTS || tries == TRIES {
+            let again = answer.status != StatusCode::OK && answer.headers.contains_key(header::RETRY_AFTER);
+            if !again || tries == TRIES {
                 break answer.success()?.json()?;
             }
             std::thread::sleep(wait(&answer));

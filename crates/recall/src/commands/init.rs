@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use recall_store::catalog::{Kind, RowChange};
-use recall_store::keys::{RootKey, RootSource};
+use recall_store::keys::RootSource;
 use recall_store::seams::{Clock, Random, SystemClock, SystemRandom};
 use recall_store::trail::{InitOptions, Trail};
 use serde_json::json;
@@ -19,16 +19,8 @@ use crate::{output, tokens};
 /// Makes the trail.
 pub fn run(options: &Init, as_json: bool) -> Result<(), Failure> {
     let place = Place::of(&options.folder)?;
-    let made_key = make_root_key(&place)?;
     let origin = options.origin.clone().unwrap_or_else(new_origin);
-    let made = Trail::init(InitOptions::new(&place.data, place.root.clone(), origin).anchor(&place.anchor));
-    if let Err(error) = made {
-        if let (true, RootSource::File(file)) = (made_key, &place.root) {
-            // The key was made a moment ago for a trail that does not exist: it wraps nothing.
-            let _ = std::fs::remove_file(file);
-        }
-        return Err(Failure::wrong(error.to_string()));
-    }
+    Trail::init(&InitOptions::new(&place.data, place.root.clone(), origin)).map_err(|error| Failure::wrong(error.to_string()))?;
     let running = Running::local(&options.folder)?;
     let token = first_token(&running)?;
     let vkey = running.app().trail.keys().vkey();
@@ -51,19 +43,8 @@ pub fn run(options: &Init, as_json: bool) -> Result<(), Failure> {
     output::line(&format!("\nnext: recall serve --data {data}\n      recall token create --role administrator --token ONE_TIME_TOKEN"))
 }
 
-/// Makes the root key's file where it is absent; true if it did.
-fn make_root_key(place: &Place) -> Result<bool, Failure> {
-    match &place.root {
-        RootSource::File(file) if !file.exists() => {
-            RootKey::generate(&SystemRandom).write_new(file).map_err(|error| Failure::wrong(error.to_string()))?;
-            Ok(true)
-        }
-        _ => Ok(false),
-    }
-}
-
 /// A name that is nobody's: `.invalid` is reserved (RFC 2606), and the digits tell trails apart.
-fn new_origin() -> String {
+pub fn new_origin() -> String {
     let mut bytes = [0; 8];
     SystemRandom.fill(&mut bytes);
     format!("recall.invalid/{:016x}", u64::from_be_bytes(bytes))
@@ -73,7 +54,7 @@ fn new_origin() -> String {
 fn first_token(running: &Running) -> Result<tokens::Shown, Failure> {
     let now = SystemClock.now();
     let (id, shown, stored) = tokens::create(&SystemRandom, None, Role::FirstAdministrator, Vec::new(), now, None);
-    let row = RowChange { kind: Kind::Token, name: id.clone(), value: Some(stored.write()) };
+    let row = RowChange::put(Kind::Token, id.clone(), stored.write());
     let record = Record::new(Identity::machine().actor(), "recall.init", "C", json!({"type": "recall:trail"})).with(json!({"token_id": id}));
     let app = Arc::clone(running.app());
     running.block_on(async move { app.record(record, vec![row]).await }).map_err(|problem| Failure::unreachable(problem.detail()))?;

@@ -7,9 +7,12 @@ use std::time::Duration;
 
 use axum::Router;
 use metrics_exporter_prometheus::PrometheusBuilder;
+use recall_log::time::Timestamp;
+use recall_search::engine::{Engine, Limits};
 use recall_store::catalog::{Kind, RowChange};
-use recall_store::seams::{Clock, SystemClock, SystemRandom};
-use recall_store::trail::{Class, OpenOptions, Trail};
+use recall_store::secret::Key32;
+use recall_store::seams::{SystemClock, SystemRandom};
+use recall_store::trail::{Class, OpenError, OpenOptions, Submission, Trail};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -22,7 +25,9 @@ use crate::folder::Place;
 use crate::http::authenticate::record_counted;
 use crate::http::server;
 use crate::idempotency::Kept;
+use crate::identity::Identity;
 use crate::integrity::Schedule;
+use crate::record::Record;
 use crate::router::{Door, router};
 use crate::{logging, output};
 
@@ -52,6 +57,11 @@ impl Running {
     }
 
     fn open(place: &Place, door: Door) -> Result<Self, Failure> {
+        Self::around(open_trail(place)?, door)
+    }
+
+    /// The application around a trail that is open.
+    pub fn around(trail: Trail, door: Door) -> Result<Self, Failure> {
         let runtime = Builder::new_multi_thread()
             .enable_all()
             .max_blocking_threads(BLOCKING_THREADS)
@@ -63,11 +73,22 @@ impl Running {
             // A second recorder in one process would be a second server in it.
             let _ = metrics::set_global_recorder(recorder);
         }
-        let trail = open_trail(place)?;
-        let engine = recall_search::engine::Engine::new(recall_search::engine::Limits::default()).map_err(|error| Failure::unreachable(error.to_string()))?;
+        let engine = Engine::new(Limits::default(), &Key32::random(&SystemRandom)).map_err(|error| Failure::unreachable(error.to_string()))?;
         let app = App::new(trail, engine, Arc::new(SystemClock), Arc::new(SystemRandom), metrics);
         let router = router(&app, door);
-        Ok(Self { runtime, app, router })
+        let running = Self { runtime, app, router };
+        running.name_recovery()?;
+        Ok(running)
+    }
+
+    /// A recovery is named by the first event after it, also where a crash came between.
+    fn name_recovery(&self) -> Result<(), Failure> {
+        let trail = &self.app.trail;
+        let (Some(left_behind), None) = (trail.recovered_from(), trail.read_only()) else { return Ok(()) };
+        let target = serde_json::json!({"type": "recall:log", "id": trail.keys().origin()});
+        let record = Record::new(Identity::machine().actor(), "recall.recover", "U", target).stating(&left_behind);
+        let recorded = self.block_on(self.app.record(record, vec![Trail::recovery_named()]));
+        recorded.map(drop).map_err(|problem| Failure::unreachable(problem.detail()))
     }
 
     /// What its requests share.
@@ -84,7 +105,7 @@ impl Running {
     pub fn close(self) -> Result<(), Failure> {
         let Self { runtime, app, router } = self;
         drop(router);
-        app.trail.close().map_err(|error| Failure::unreachable(error.to_string()))?;
+        app.trail.close();
         runtime.shutdown_timeout(Duration::from_secs(5));
         Ok(())
     }
@@ -92,8 +113,10 @@ impl Running {
 
 /// Opens the trail of a place.
 pub fn open_trail(place: &Place) -> Result<Trail, Failure> {
-    let options = OpenOptions::new(&place.data, place.root.clone()).anchor(&place.anchor);
-    Trail::open(options).map_err(|error| Failure::unreachable(error.to_string()))
+    Trail::open(OpenOptions::new(&place.data, place.root.clone())).map_err(|error| match error {
+        OpenError::Absent(_) | OpenError::Keyring(_) => Failure::wrong(error.to_string()),
+        _ => Failure::unreachable(error.to_string()),
+    })
 }
 
 struct Settings {
@@ -112,7 +135,6 @@ fn settings(options: &Serve) -> Result<Settings, Failure> {
         data: flags.data.clone().or(config.trail.data),
         root_key_file: flags.root_key_file.clone().or(config.trail.root_key_file.filter(|_| !key_flag)),
         root_key_command: flags.root_key_command.clone().or(config.trail.root_key_command.filter(|_| !key_flag)),
-        anchor_file: flags.anchor_file.clone().or(config.trail.anchor_file),
     };
     if folder.data.is_none() {
         return Err(Failure::wrong("which trail? name its folder with --data DIR, or in a file with --config FILE"));
@@ -176,7 +198,7 @@ async fn serve(app: &Shared, router: Router, listen: SocketAddr, as_json: bool) 
         tracing::warn!("some requests did not finish in time and were ended");
     }
     chores.abort();
-    record_counted(app, app.refused.take_counted(recall_log::time::Timestamp::from_micros(i64::MAX)));
+    record_counted(app, app.refused.take_counted(Timestamp::from_micros(i64::MAX))).await;
     Ok(())
 }
 
@@ -186,7 +208,7 @@ async fn chores(app: Shared) {
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     loop {
         tokio::select! {
-            _ = each_second.tick() => record_counted(&app, app.refused.take_counted(app.clock.now())),
+            _ = each_second.tick() => record_counted(&app, app.refused.take_counted(app.clock.now())).await,
             _ = tidy.tick() => remove_old_keys(&app).await,
         }
     }
@@ -194,12 +216,13 @@ async fn chores(app: Shared) {
 
 async fn remove_old_keys(app: &Shared) {
     let now = app.clock.now();
-    let ended = app.trail.rows(Kind::IdempotencyKey).into_iter().filter(|(_, bytes)| !Kept::read(bytes).is_some_and(|kept| kept.counts(now)));
-    let rows: Vec<RowChange> = ended.take(TIDY_ROWS).map(|(name, _)| RowChange { kind: Kind::IdempotencyKey, name, value: None }).collect();
+    let ended = app.trail.rows(Kind::Idempotency).into_iter().filter(|(_, bytes)| !Kept::read(bytes).is_some_and(|kept| kept.counts(now)));
+    let rows: Vec<RowChange> = ended.take(TIDY_ROWS).map(|(name, _)| RowChange::remove(Kind::Idempotency, name)).collect();
     if rows.is_empty() {
         return;
     }
-    if let Err(problem) = app.commit(Vec::new(), rows, Class::Duty).await {
+    let submission = Submission { batches: Vec::new(), rows, expect: Vec::new(), class: Class::Duty };
+    if let Err(problem) = app.commit(submission).await {
         tracing::warn!(reason = problem.detail(), "old idempotency keys could not be removed");
     }
 }

@@ -91,7 +91,10 @@ fn identify(app: &Shared, headers: &HeaderMap) -> Result<Option<Identity>, Probl
 fn note_refusal(app: &Shared, peer: Option<String>, claimed: Option<String>) {
     metrics::counter!("recall_refused_sign_ins_total").increment(1);
     let (by_itself, waiting) = app.refused.note(app.clock.now());
-    record_counted(app, waiting);
+    if waiting > 0 {
+        let app = Arc::clone(app);
+        tokio::spawn(async move { record_counted(&app, waiting).await });
+    }
     if !by_itself {
         return;
     }
@@ -99,25 +102,26 @@ fn note_refusal(app: &Shared, peer: Option<String>, claimed: Option<String>) {
         .ended("denied", "no valid token")
         .with(json!({"token_id": claimed.unwrap_or_else(|| "none".into())}))
         .from_address(peer);
-    spawn(app, record);
-}
-
-/// Records `count` refused attempts together, if there are any.
-pub fn record_counted(app: &Shared, count: u64) {
-    if count > 0 {
-        let target = json!({"type": "recall:server", "count": count});
-        spawn(app, Record::new(json!({"type": "anonymous"}), "recall.authenticate", "A", target).ended("denied", "no valid token, several attempts"));
-    }
-}
-
-/// Nothing was shown, so nobody waits for this record; that it failed is in the log.
-fn spawn(app: &Shared, record: Record) {
+    // Nothing was shown, so nobody waits for this record.
     let app = Arc::clone(app);
-    tokio::spawn(async move {
-        if let Err(problem) = app.record(record, Vec::new()).await {
-            tracing::warn!(reason = problem.detail(), "a refused attempt could not be recorded");
-        }
-    });
+    tokio::spawn(async move { write(&app, record).await });
+}
+
+/// Records the refused attempts together that wait for it, if there are any.
+pub async fn record_counted(app: &Shared, count: u64) {
+    if count == 0 {
+        return;
+    }
+    let target = json!({"type": "recall:server", "count": count});
+    let record = Record::new(json!({"type": "anonymous"}), "recall.authenticate", "A", target).ended("denied", "no valid token, several attempts");
+    write(app, record).await;
+}
+
+/// A record that could not be written is in the log.
+async fn write(app: &Shared, record: Record) {
+    if let Err(problem) = app.record(record, Vec::new()).await {
+        tracing::warn!(reason = problem.detail(), "a refused attempt could not be recorded");
+    }
 }
 
 impl FromRequestParts<Shared> for Identity {

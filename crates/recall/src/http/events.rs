@@ -7,9 +7,12 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use recall_log::time::Timestamp;
 use recall_search::engine::{FoundEvent, SearchPage, SearchRequest};
+use recall_search::query::{Filter, Span, parse};
+use recall_search::view::View;
 use recall_store::catalog::{Kind, RowChange};
-use recall_store::trail::Class;
+use recall_store::trail::{Class, Submission};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -55,20 +58,21 @@ async fn submit(app: &App, received: Received, name: Option<String>) -> Result<R
     let mut rows = Vec::new();
     let mut replay = None;
     if let Some(name) = name {
-        let kept = app.row(Kind::IdempotencyKey, &name)?.as_deref().and_then(Kept::read);
+        let kept = app.trail.row(Kind::Idempotency, &name).as_deref().and_then(Kept::read);
         match idempotency::known(kept.as_ref(), &received.hash, now) {
             Known::Other => return Err(Problem::unprocessable("Idempotency-Key: another body was sent under it within 24 hours; use a new key")),
             Known::Replay { size } => replay = Some(size),
-            Known::New => rows.push(RowChange::put(Kind::IdempotencyKey, name, Kept { body: received.hash, at: now.micros(), size }.write())),
+            Known::New => rows.push(RowChange::put(Kind::Idempotency, name, Kept { body: received.hash, at: now.micros(), size }.write())),
         }
     }
+    let _held = received.held;
     let mut verdicts: Vec<(usize, Verdict)> = Vec::new();
     let mut batches = Vec::with_capacity(received.encoded.len());
     for encoded in received.encoded {
         verdicts.extend(encoded.verdicts);
         batches.extend(encoded.batch);
     }
-    let outcomes = if batches.is_empty() && rows.is_empty() { Vec::new() } else { app.commit(batches, rows, Class::Ingest).await? };
+    let outcomes = if batches.is_empty() && rows.is_empty() { Vec::new() } else { app.commit(Submission { batches, rows, expect: Vec::new(), class: Class::Ingest }).await? };
     let mut seen = HashSet::new();
     let mode = match replay {
         Some(from) => Outcomes::Replay { from, seen: &mut seen },
@@ -156,20 +160,38 @@ pub async fn search(State(app): State<Shared>, reader: Identity, Params(question
     if !(1..=PAGE_LIMIT).contains(&limit) {
         return Err(Problem::bad_request(format!("limit: give 1 to {PAGE_LIMIT}, and follow next_cursor for more")));
     }
+    let now = app.clock.now();
     let request = SearchRequest {
         query: question.q.clone(),
-        from: question.from.clone(),
-        to: question.to.clone(),
+        from: question.from.as_deref().map(|text| moment("from", text, now)).transpose()?,
+        to: question.to.as_deref().map(|text| moment("to", text, now)).transpose()?,
         limit: usize::try_from(limit).unwrap_or(1),
         cursor: question.cursor.clone(),
-        now: app.clock.now(),
+        now,
+        log: app.trail.keys().origin(),
     };
-    let page = app.engine.search(app.trail.snapshot(), view, request).await?;
+    let page = app.engine.search(&view, &request).await?;
     app.record(Record::read(&reader, action, &statement, page.events.len() as u64), Vec::new()).await?;
     match question.format {
         Format::Json => Ok(json_bytes(page_json(&page, &sources::coverage(&app)?))),
         Format::Ndjson => Ok(export(&page, "application/x-ndjson", lines(&page))),
         Format::Csv => Ok(export(&page, "text/csv; charset=utf-8", csv(&page)?)),
+    }
+}
+
+/// A time as the query language writes it, relative ones included: its first microsecond.
+fn moment(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
+    let wrong = || Problem::bad_request(format!("{name}: write a time as 2026-11-23T18:00:00Z, 2026-11-23 or -7d"));
+    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+:.".contains(&byte)) {
+        return Err(wrong());
+    }
+    let spans = match parse(&format!("time>=\"{text}\""), now).map_err(|_| wrong())? {
+        Filter::All(all) => all,
+        other => vec![other],
+    };
+    match spans.as_slice() {
+        [Filter::Within(_, Span { low: Some(low), .. })] => Ok(Timestamp::from_micros(*low)),
+        _ => Err(wrong()),
     }
 }
 
@@ -243,17 +265,19 @@ fn export(page: &SearchPage, content_type: &'static str, body: Vec<u8>) -> Respo
 /// `GET /v1/events/{id}`: by id, or by index.
 pub async fn show(State(app): State<Shared>, reader: Identity, Segment(name): Segment) -> Result<Response, Problem> {
     let view = app.view(&reader, "recall.view", &name).await?;
-    let found = find(&app, view, &name).await?;
-    app.record(Record::view(&reader, "recall.view", &name), Vec::new()).await?;
-    Ok(json_bytes(found.json.into_bytes()))
+    let found = find(&app, &view, &name).await;
+    let record = Record::view(&reader, "recall.view", &name);
+    let record = if let Err(problem) = &found { record.ended("failure", problem.detail()) } else { record };
+    app.record(record, Vec::new()).await?;
+    Ok(json_bytes(found?.json.into_bytes()))
 }
 
-/// The event that is called `name`: an id, or an index in digits.
-pub async fn find(app: &App, view: recall_search::engine::View, name: &str) -> Result<FoundEvent, Problem> {
-    let snapshot = app.trail.snapshot();
+/// The event that is called `name`: an id, or an index in digits. Where several sources used the id, the newest.
+pub async fn find(app: &App, view: &View, name: &str) -> Result<FoundEvent, Problem> {
+    let log = app.trail.keys().origin();
     let found = match name.parse::<u64>() {
-        Ok(index) => app.engine.find_by_index(snapshot, view, index).await?,
-        Err(_) => app.engine.find_by_id(snapshot, view, name).await?,
+        Ok(index) => app.engine.event_at(view, index, &log).await?,
+        Err(_) => app.engine.events_by_id(view, name, &log).await?.into_iter().next(),
     };
     found.ok_or_else(|| Problem::not_found("there is no such event, or its content is erased"))
 }

@@ -1,10 +1,12 @@
 //! `/v1/keys`: list, public key, rotation of the root key, shredding, export of the wrapped keys.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use recall_store::snapshot::Part;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -44,7 +46,7 @@ pub async fn rotate_root(State(app): State<Shared>, administrator: Identity, Jso
     let target = || json!({"type": "recall:root-key", "id": app.trail.keys().root_id().to_string()});
     app.record(Record::new(administrator.actor(), "recall.key.rotate", "U", target()), Vec::new()).await?;
     let for_thread = Arc::clone(&app);
-    let rotated = tokio::task::spawn_blocking(move || for_thread.trail.rotate_root());
+    let rotated = tokio::task::spawn_blocking(move || for_thread.trail.keys().rotate_root(for_thread.trail.root_source()));
     match rotated.await.map_err(|_| Problem::internal("the rotation broke off: see recall doctor"))? {
         Ok(id) => Ok(answer(&json!({"root_key_id": id.to_string()}))),
         Err(error) => {
@@ -79,7 +81,7 @@ pub async fn shred(State(app): State<Shared>, administrator: Identity, JsonBody(
     let set = keys.set_for(&shredding.epoch, &shredding.class);
     let set = set.ok_or_else(|| Problem::not_found("epoch: there is no key set of this epoch and class; see recall keys list"))?;
     let _one_at_a_time = app.administration.lock().await;
-    let range = app.trail.range_of(set);
+    let range = range_of(&app, set);
     let mut metadata = json!({"epoch": shredding.epoch, "class": shredding.class, "key_set": set.to_string(), "rule": shredding.rule,
         "first_index": range.start.to_string(), "end_index": range.end.to_string()});
     if let Some(members) = metadata.as_object_mut() {
@@ -88,11 +90,23 @@ pub async fn shred(State(app): State<Shared>, administrator: Identity, JsonBody(
         }
     }
     let record = Record::new(administrator.actor(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": shredding.epoch})).with(metadata);
-    let recorded = app.record(record, Vec::new()).await?;
+    let submission = app.submission(record, Vec::new())?;
     let for_thread = Arc::clone(&app);
-    let done = tokio::task::spawn_blocking(move || for_thread.trail.shred(set, recorded.index));
-    done.await.map_err(|_| Problem::internal("the shredding broke off: ask for it again"))?.map_err(|error| Problem::unavailable(error.to_string()))?;
-    Ok(answer(&json!({"epoch": shredding.epoch, "class": shredding.class, "recorded_as": recorded.index})))
+    let done = tokio::task::spawn_blocking(move || for_thread.trail.shred(set, submission));
+    let done = done.await.map_err(|_| Problem::internal("the shredding broke off: start the server again to complete it"))?;
+    let done = done.map_err(|error| Problem::unavailable(error.to_string()))?;
+    Ok(answer(&json!({"epoch": shredding.epoch, "class": shredding.class, "recorded_as": done.erasure.by})))
+}
+
+/// The indexes that the set's events span as of now.
+fn range_of(app: &Shared, set: u64) -> Range<u64> {
+    let snapshot = app.trail.snapshot();
+    let of_set = snapshot.parts().iter().filter(|part| match part {
+        Part::Segment(segment) => segment.key_set() == set,
+        Part::Fresh(fresh) => fresh.key_set() == set,
+        Part::Erased(_) => false,
+    });
+    of_set.fold(snapshot.size()..0, |range, part| range.start.min(part.first_index())..range.end.max(part.end()))
 }
 
 /// `GET /v1/keys/export`: the keyring as it lies on disk; every key in it is wrapped under the root key.

@@ -73,11 +73,6 @@ impl Problem {
         self
     }
 
-    /// The status of the answer.
-    pub fn status(&self) -> StatusCode {
-        self.status
-    }
-
     /// The sentence.
     pub fn detail(&self) -> &str {
         &self.detail

@@ -2,9 +2,9 @@
 //! that is a disclosure.
 
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use recall_store::trail::Disclosure;
+use recall_store::trail::{Disclosure, ReceiptError};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -30,12 +30,15 @@ pub async fn proof(State(app): State<Shared>, reader: Identity, Segment(name): S
         app.record(Record::view(&reader, "recall.proof", &name).ended("denied", denied.0), Vec::new()).await?;
         return Err(denied.into());
     }
-    let index = find(&app, view, &name).await?.index;
+    let index = find(&app, &view, &name).await?.index;
     let disclosure = if wanted.disclose { Disclosure::Both } else { Disclosure::None };
     let for_thread = std::sync::Arc::clone(&app);
     let made = tokio::task::spawn_blocking(move || {
-        for_thread.trail.wait_published(index + 1, WAIT)?;
-        for_thread.trail.receipt(index, disclosure)
+        for_thread.trail.wait_published(index.saturating_add(1), WAIT).map_err(|error| Problem::unavailable(error.to_string()).retry_after(1))?;
+        for_thread.trail.receipt(index, disclosure).map_err(|error| match error {
+            ReceiptError::Erased(_) => Problem::new(StatusCode::GONE, error.to_string()),
+            _ => Problem::internal(error.to_string()),
+        })
     });
     let receipt = made.await.map_err(|_| Problem::internal("the receipt could not be made: see recall verify"))??;
     let action = if wanted.disclose { "recall.disclosure" } else { "recall.proof" };

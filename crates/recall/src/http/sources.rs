@@ -83,8 +83,8 @@ pub async fn expect(State(app): State<Shared>, administrator: Identity, JsonBody
     let _one_at_a_time = app.administration.lock().await;
     let every = expected.expected_every_s.map_or_else(|| "never".to_owned(), |seconds| seconds.to_string());
     let record = Record::new(administrator.actor(), "recall.source.expect", "U", json!({"type": "recall:source", "id": name}))
-        .with(json!({"expected_source": name, "expected_every_s": every}));
+        .with(json!({"expected_source": name, "expected_every_s": every}))
+        .expecting(&name, expected.expected_every_s);
     app.record(record, Vec::new()).await?;
-    app.trail.expect_source(&name, expected.expected_every_s)?;
     Ok(answer(&json!({"source": name, "expected_every_s": expected.expected_every_s})))
 }

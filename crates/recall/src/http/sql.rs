@@ -20,11 +20,12 @@ pub struct Question {
 /// Asks. Rows count as shown; a question that fails is recorded too, as its error may tell something.
 pub async fn ask(State(app): State<Shared>, reader: Identity, JsonBody(question): JsonBody<Question>) -> Result<Response, Problem> {
     let view = app.view(&reader, "recall.sql", &question.sql).await?;
-    match app.engine.sql(app.trail.snapshot(), view, &question.sql).await {
+    match app.engine.sql(&view, &question.sql).await {
         Ok(answer) => {
             let rows = answer.rows.len() as u64;
             app.record(Record::read(&reader, "recall.sql", &question.sql, rows), Vec::new()).await?;
-            Ok(json(&serde_json::json!({"columns": answer.columns, "rows": answer.rows, "truncated": answer.truncated})))
+            let columns: Vec<&str> = answer.columns.iter().map(|column| column.name.as_str()).collect();
+            Ok(json(&serde_json::json!({"columns": columns, "rows": answer.rows, "truncated": answer.truncated})))
         }
         Err(error) => {
             let problem = Problem::from(error);

@@ -70,11 +70,11 @@ pub async fn create(State(app): State<Shared>, maker: Identity, JsonBody(wanted)
         if app.stored_token(&maker.token_id)?.is_none() {
             return Err(Problem::unauthorized());
         }
-        rows.push(RowChange { kind: Kind::Token, name: maker.token_id.clone(), value: None });
+        rows.push(RowChange::remove(Kind::Token, maker.token_id.clone()));
     }
     let expires_at = wanted.expires_in_s.map(|seconds| after(now, seconds));
     let (id, shown, stored) = tokens::create(&*app.random, wanted.name, role, wanted.sources, now, expires_at);
-    rows.push(RowChange { kind: Kind::Token, name: id.clone(), value: Some(stored.write()) });
+    rows.push(RowChange::put(Kind::Token, id.clone(), stored.write()));
     let record = Record::new(maker.actor(), "recall.token.create", "C", json!({"type": "recall:token", "id": id}))
         .with(json!({"token_id": id, "token_role": role.name(), "token_name": stored.name.clone().unwrap_or_default()}));
     app.record(record, rows).await?;
@@ -119,7 +119,7 @@ pub async fn revoke(State(app): State<Shared>, administrator: Identity, Segment(
     let mut stored = stored(&app, &id)?;
     if stored.revoked_at.is_none() {
         stored.revoked_at = Some(app.clock.now().micros());
-        let row = RowChange { kind: Kind::Token, name: id.clone(), value: Some(stored.write()) };
+        let row = RowChange::put(Kind::Token, id.clone(), stored.write());
         let record = Record::new(administrator.actor(), "recall.token.revoke", "D", json!({"type": "recall:token", "id": id})).with(json!({"token_id": id}));
         app.record(record, vec![row]).await?;
     }

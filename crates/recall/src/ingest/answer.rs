@@ -1,6 +1,7 @@
 //! The answer to an ingest request, in the order of its items. Written by hand, because it is as long as the request.
 
-use recall_log::merkle::Hash;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use recall_store::trail::{Outcome, Status};
 
 use super::encode::Verdict;
@@ -63,7 +64,9 @@ fn taken(out: &mut Vec<u8>, counts: &mut Counts, id: &str, number: usize, unit: 
             return rejected(out, Some(id), number, unit, error);
         }
         (Status::Stored, _) => "stored",
-        (Status::Duplicate, Outcomes::Replay { from, seen }) if outcome.index >= *from && seen.insert(outcome.index) => "stored",
+        (Status::Duplicate, Outcomes::Replay { from, seen }) => {
+            if outcome.index >= *from && seen.insert(outcome.index) { "stored" } else { "duplicate" }
+        }
         (Status::Duplicate | Status::Erased, _) => "duplicate",
     };
     if status == "stored" {
@@ -76,7 +79,7 @@ fn taken(out: &mut Vec<u8>, counts: &mut Counts, id: &str, number: usize, unit: 
     out.extend_from_slice(b",\"index\":");
     out.extend_from_slice(outcome.index.to_string().as_bytes());
     out.extend_from_slice(b",\"leaf_hash\":\"");
-    hex(out, &outcome.leaf_hash);
+    out.extend_from_slice(STANDARD.encode(outcome.leaf_hash).as_bytes());
     out.extend_from_slice(b"\",\"status\":\"");
     out.extend_from_slice(status.as_bytes());
     out.push(b'"');
@@ -104,13 +107,4 @@ fn rejected(out: &mut Vec<u8>, id: Option<&str>, number: usize, unit: Unit, erro
 fn string(out: &mut Vec<u8>, text: &str) {
     // Writing a string to memory cannot fail.
     let _ = serde_json::to_writer(out, text);
-}
-
-fn hex(out: &mut Vec<u8>, hash: &Hash) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in hash {
-        for digit in [byte >> 4, byte & 15] {
-            out.push(DIGITS.get(usize::from(digit)).copied().unwrap_or(b'0'));
-        }
-    }
 }

@@ -1,11 +1,11 @@
 //! The server as an HTTP client sees it.
 
+use recall_bench::stuck::Stuck;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use ureq::Agent;
 
-use crate::stuck::Stuck;
 
 /// An HTTP client of one server.
 pub struct Api {

@@ -1,11 +1,11 @@
 //! The trail's folder, the key beside it, and copies to tamper with.
 
+use recall_bench::stuck::Stuck;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use crate::stuck::Stuck;
 
 /// Where the trail lies. A temporary one goes away when it is dropped.
 pub struct Folder {
@@ -33,6 +33,11 @@ impl Folder {
 
     pub fn root_key(&self) -> PathBuf {
         beside(&self.data, "key")
+    }
+
+    /// Where the server's log goes.
+    pub fn log(&self) -> PathBuf {
+        self.scratch("server.log")
     }
 
     /// A file that goes away with the demo.

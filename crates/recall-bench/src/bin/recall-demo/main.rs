@@ -7,8 +7,6 @@ mod api;
 mod folder;
 mod proofs;
 mod questions;
-mod recall;
-mod stuck;
 mod tamper;
 mod tell;
 mod traffic;
@@ -18,12 +16,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use recall_bench::hospital::{Hospital, Size};
+use recall_bench::process::{Recall, Server};
 use recall_bench::stopwatch::Stopwatch;
+use recall_bench::stuck::Stuck;
 
 use crate::api::Api;
 use crate::folder::Folder;
-use crate::recall::{Recall, Server};
-use crate::stuck::Stuck;
 use crate::tell::Tell;
 
 /// A hospital's month through a real Recall server, with every claim checked.
@@ -46,8 +44,11 @@ struct Options {
 
 /// Tokens for the three parts that the demo plays.
 pub struct Tokens {
+    /// Manages; sees no patient.
     pub administrator: String,
+    /// Sends events.
     pub ingest: String,
+    /// Reads everything, and is recorded.
     pub officer: String,
 }
 
@@ -91,7 +92,7 @@ fn run(options: &Options, tell: &mut Tell) -> Result<(), Stuck> {
     server.stop()?;
     tamper::copies(&recall, &folder, &vkey, tell)?;
     let restarted = Stopwatch::start();
-    let server = Server::start(&recall, &folder, Some(listen))?;
+    let server = Server::start(&recall, folder.data(), &folder.log(), Some(listen))?;
     tell.line(&format!("  Serving again on the untouched folder after {}.", restarted));
     questions::still_there(&api, &tokens, &sent, tell)?;
 
@@ -104,15 +105,16 @@ fn run(options: &Options, tell: &mut Tell) -> Result<(), Stuck> {
 /// Makes the trail, serves it and makes the tokens.
 fn begin(recall: &Recall, folder: &Folder, tell: &mut Tell) -> Result<(Server, Tokens), Stuck> {
     let started = Stopwatch::start();
-    let one_time = recall.init(folder)?;
-    let server = Server::start(recall, folder, None)?;
+    let one_time = recall.init(folder.data())?;
+    let server = Server::start(recall, folder.data(), &folder.log(), None)?;
     tell.line(&format!("  recall init and recall serve: ready at {} after {}.", server.url(), started));
     tell.line(&format!("  Data: {}; root key beside it: {}.", folder.data().display(), folder.root_key().display()));
-    let administrator = recall.token(server.url(), &one_time, &["--role", "administrator", "--name", "demo-administrator"])?;
-    let ingest = recall.token(server.url(), &administrator, &["--role", "ingest", "--name", "demo-feeds", "--expires", "24h"])?;
-    let officer = recall.token(server.url(), &administrator, &["--role", "privacy-officer", "--name", "demo-officer", "--expires", "24h"])?;
+    let token = |with: &str, role, name| recall.token(&["--url", server.url(), "--token", with, "--role", role, "--name", name, "--expires", "24h"]);
+    let administrator = token(&one_time, "administrator", "demo-administrator")?;
+    let ingest = token(&administrator, "ingest", "demo-feeds")?;
+    let officer = token(&administrator, "privacy-officer", "demo-officer")?;
     tell.line("  Three tokens: an administrator (sees no patient), a feed (only writes), a privacy officer (reads).");
-    let again = recall.token(server.url(), &one_time, &["--role", "administrator"]).is_err();
+    let again = token(&one_time, "administrator", "somebody-else").is_err();
     tell.check(again, "the one-time token of `recall init` works once only");
     Ok((server, Tokens { administrator, ingest, officer }))
 }

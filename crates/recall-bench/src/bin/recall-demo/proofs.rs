@@ -3,12 +3,12 @@
 use std::fs;
 
 use recall_bench::hospital::Facts;
+use recall_bench::process::{Recall, Server, succeeded};
 use recall_bench::stopwatch::Stopwatch;
+use recall_bench::stuck::Stuck;
 
 use crate::Tokens;
 use crate::folder::Folder;
-use crate::recall::{Recall, Server, succeeded};
-use crate::stuck::Stuck;
 use crate::tell::Tell;
 use crate::traffic::Sent;
 

@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use recall_bench::hospital::{Actor, DEPARTMENTS, Facts, Hospital, Relation};
 use recall_bench::stopwatch::{Stopwatch, grouped};
+use recall_bench::stuck::Stuck;
 use serde_json::Value;
 
 use crate::Tokens;
 use crate::api::{Api, expect};
-use crate::stuck::Stuck;
 use crate::tell::Tell;
 use crate::traffic::Sent;
 

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::process::Command;
 
 use recall_bench::hospital::Hospital;
+use recall_bench::process::Recall;
 use recall_bench::stopwatch::Stopwatch;
+use recall_bench::stuck::Stuck;
 
 use crate::folder::Folder;
 use crate::proofs::quote;
-use crate::recall::Recall;
-use crate::stuck::Stuck;
 use crate::tell::Tell;
 
 /// Looks for names, numbers, accounts and statements in every file of the folder, while the server runs.

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use recall_bench::hospital::{Facts, Hospital};
 use recall_bench::stopwatch::{Readable, Stopwatch, grouped};
+use recall_bench::stuck::Stuck;
 use serde_json::Value;
 
 use crate::Tokens;
 use crate::api::{Api, expect};
-use crate::stuck::Stuck;
 use crate::tell::Tell;
 
 /// Events in one request.

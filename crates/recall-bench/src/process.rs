@@ -1,5 +1,8 @@
-//! The binary `recall` as a subprocess.
+//! The binary `recall` as a subprocess: single commands, and a server that is waited for and stopped.
+//!
+//! It must not know what is asked of the server.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -7,15 +10,14 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use recall_bench::stopwatch::Stopwatch;
-
-use crate::folder::Folder;
+use crate::stopwatch::Stopwatch;
 use crate::stuck::Stuck;
 
-/// How long a server may take to be ready or to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a server may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where the binary is.
+#[derive(Clone, Debug)]
 pub struct Recall {
     path: PathBuf,
 }
@@ -28,16 +30,18 @@ impl Recall {
         if path.is_file() { Ok(Self { path }) } else { Err(Stuck(format!("{} is not there: cargo build -p recall", path.display()))) }
     }
 
+    /// The binary's file.
+    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Runs a command to its end.
-    pub fn run<S: AsRef<std::ffi::OsStr>>(&self, arguments: &[S]) -> Result<Output, Stuck> {
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Result<Output, Stuck> {
         self.command().args(arguments).stdin(Stdio::null()).output().map_err(|e| Stuck::io("starting recall", &e))
     }
 
-    /// A command whose surroundings are the demo's alone.
+    /// A command that sees no `RECALL_*` of whoever started this process.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("RECALL_")) {
@@ -47,15 +51,15 @@ impl Recall {
     }
 
     /// `recall init`; gives the one-time token.
-    pub fn init(&self, folder: &Folder) -> Result<String, Stuck> {
-        let output = self.run(&["init".as_ref(), "--data".as_ref(), folder.data().as_os_str()])?;
+    pub fn init(&self, data: &Path) -> Result<String, Stuck> {
+        let output = self.run(&[OsStr::new("init"), OsStr::new("--data"), data.as_os_str()])?;
         let text = succeeded("recall init", &output)?;
         text.split_whitespace().find(|word| word.starts_with("rcl_")).map(str::to_owned).ok_or_else(|| Stuck("recall init printed no token".into()))
     }
 
-    /// `recall token create`; gives the token.
-    pub fn token(&self, url: &str, with: &str, arguments: &[&str]) -> Result<String, Stuck> {
-        let output = self.run(&[&["token", "create", "--url", url, "--token", with], arguments].concat())?;
+    /// `recall token create` with these arguments; gives the token.
+    pub fn token(&self, arguments: &[&str]) -> Result<String, Stuck> {
+        let output = self.run(&[&["token", "create"], arguments].concat())?;
         Ok(succeeded("recall token create", &output)?.trim().to_owned())
     }
 }
@@ -69,6 +73,7 @@ pub fn succeeded(what: &str, output: &Output) -> Result<String, Stuck> {
 }
 
 /// A running `recall serve`.
+#[derive(Debug)]
 pub struct Server {
     child: Child,
     address: SocketAddr,
@@ -76,43 +81,60 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts the server and waits until it is ready. Without an address: 127.0.0.1:7080 if it is free, else any free port.
-    pub fn start(recall: &Recall, folder: &Folder, listen: Option<SocketAddr>) -> Result<Self, Stuck> {
+    /// Starts a server over `data`, its log appended to `log`, and waits until it is ready. Without an address: 127.0.0.1:7080 if it
+    /// is free, else any free port.
+    pub fn start(recall: &Recall, data: &Path, log: &Path, listen: Option<SocketAddr>) -> Result<Self, Stuck> {
         let address = match listen {
             Some(address) => address,
             None => free_address().map_err(|e| Stuck::io("a free port", &e))?,
         };
-        let log_path = folder.scratch("server.log");
-        let log = File::options().create(true).append(true).open(&log_path).map_err(|e| Stuck::io("the server's log file", &e))?;
+        let file = File::options().create(true).append(true).open(log).map_err(|e| Stuck::io("the server's log file", &e))?;
         let child = recall
             .command()
-            .args(["serve".as_ref(), "--data".as_ref(), folder.data().as_os_str()])
+            .args([OsStr::new("serve"), OsStr::new("--data"), data.as_os_str()])
             .args(["--listen", &address.to_string()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(file)
             .spawn()
             .map_err(|e| Stuck::io("starting recall serve", &e))?;
         let mut server = Self { child, address, url: format!("http://{address}") };
-        let ready = format!("{}/readyz", server.url);
-        let started = Stopwatch::start();
+        server.wait_until_ready(log)?;
+        Ok(server)
+    }
+
+    fn wait_until_ready(&mut self, log: &Path) -> Result<(), Stuck> {
+        let ready = format!("{}/readyz", self.url);
+        let waited = Stopwatch::start();
         while ureq::get(&ready).call().is_err() {
-            let ended = server.child.try_wait().map_err(|e| Stuck::io("watching recall serve", &e))?;
-            if ended.is_some() || started.elapsed() > PATIENCE {
-                let log = std::fs::read_to_string(&log_path).unwrap_or_default();
+            let ended = self.child.try_wait().map_err(|e| Stuck::io("watching recall serve", &e))?;
+            if ended.is_some() || waited.elapsed() > PATIENCE {
+                let log = std::fs::read_to_string(log).unwrap_or_default();
                 return Err(Stuck(format!("recall serve did not become ready: {}", log.lines().last().unwrap_or("it said nothing"))));
             }
             thread::sleep(Duration::from_millis(20));
         }
-        Ok(server)
+        Ok(())
     }
 
+    /// Where it answers.
+    #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
+    /// Where it listens.
+    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The most memory it has held so far, from `/proc`, in bytes.
+    pub fn peak_memory_bytes(&self) -> Result<u64, Stuck> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).map_err(|e| Stuck::io("the server's status", &e))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().map_err(Stuck::at("VmHWM"))?;
+        Ok(kib * 1024)
     }
 
     /// Asks the server to stop and waits until it has.
@@ -128,7 +150,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // A server that was stopped is gone; one that was not must not outlive the demo.
+        // A server that was stopped is gone; one that was not must not outlive whoever started it.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,0 +1,201 @@
+//! What an SQL statement may be: one SELECT over `events`, of bounded size, calling functions that are on a list.
+//!
+//! No file, no network, no catalog, no setting can be named. Sorting and joining have a memory limit and no disk to spill to, since a
+//! spill file would hold events in the clear.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider};
+use datafusion::common::config::ConfigNonZeroUsize;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{DataFusionError, Result, TableReference};
+use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
+use datafusion::execution::memory_pool::GreedyMemoryPool;
+use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::SessionStateDefaults;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::logical_expr::LogicalPlan;
+use datafusion::prelude::SessionConfig;
+use datafusion::sql::parser::{DFParserBuilder, Statement};
+use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Statement as SqlStatement, TableFactor, Visit, Visitor};
+
+use super::Limits;
+use super::sql::SqlError;
+use crate::functions::{EVENT_VALUE, HAS_PATIENT, MENTIONS};
+use crate::table::EventsTable;
+use crate::view::View;
+
+/// Bytes of a statement.
+pub const MAX_STATEMENT_BYTES: usize = 64 << 10;
+/// Expressions within one another.
+const MAX_DEPTH: usize = 50;
+/// SELECTs of a statement, those of WITH included. A WITH that is used twice doubles what it stands for, and so this is small.
+const MAX_SELECTS: usize = 16;
+/// Nodes of the plan before it is optimised.
+const MAX_PLAN_NODES: usize = 256;
+/// Function calls and arithmetic of a statement, counted where they would stand after every WITH is put in its place.
+const MAX_OPERATIONS: u64 = 2_000;
+
+/// Functions that neither grow a text, nor reach outside, nor take longer than their input is long.
+const FUNCTIONS: &[&str] = &[
+    "arrow_typeof", "ascii", "bit_length", "btrim", "character_length", "coalesce", "contains", "current_date", "current_time", "date_bin",
+    "date_part", "date_trunc", "ends_with", "find_in_set", "from_unixtime", "greatest", "initcap", "least", "left", "lower", "ltrim",
+    "make_date", "now", "nullif", "nvl", "nvl2", "octet_length", "regexp_count", "regexp_instr", "regexp_like", "reverse", "right", "rtrim",
+    "split_part", "starts_with", "strpos", "substr", "substr_index", "to_char", "to_date", "to_local_time", "to_timestamp",
+    "to_timestamp_micros", "to_timestamp_millis", "to_timestamp_seconds", "to_unixtime", "translate", "upper",
+];
+
+/// Plans statements.
+pub struct Sandbox {
+    config: SessionConfig,
+    runtime: Arc<RuntimeEnv>,
+    template: SessionState,
+}
+
+impl Sandbox {
+    /// A sandbox whose statements share one memory limit.
+    pub fn new(limits: &Limits) -> Result<Self> {
+        let mut config = SessionConfig::new()
+            .with_target_partitions(limits.sql_partitions.max(1))
+            .with_batch_size(1_024)
+            .with_information_schema(false)
+            .with_create_default_catalog_and_schema(false)
+            .with_default_catalog_and_schema("recall", "public");
+        let options = config.options_mut();
+        options.execution.enable_recursive_ctes = false;
+        options.sql_parser.collect_spans = true;
+        options.sql_parser.recursion_limit = ConfigNonZeroUsize::try_new(MAX_DEPTH)?;
+        let runtime = RuntimeEnvBuilder::new()
+            .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.sql_memory_bytes)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+            .build_arc()?;
+        let mut scalar = SessionStateDefaults::default_scalar_functions();
+        scalar.retain(|function| FUNCTIONS.contains(&function.name()));
+        scalar.extend([Arc::clone(&HAS_PATIENT), Arc::clone(&MENTIONS), Arc::clone(&EVENT_VALUE)]);
+        let template = SessionStateBuilder::new()
+            .with_config(config.clone())
+            .with_runtime_env(Arc::clone(&runtime))
+            .with_expr_planners(SessionStateDefaults::default_expr_planners())
+            .with_scalar_functions(scalar)
+            .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
+            .with_window_functions(SessionStateDefaults::default_window_functions())
+            .build();
+        Ok(Self { config, runtime, template })
+    }
+
+    /// A state in which `events` is the one table, over `view`.
+    pub fn state(&self, view: &View) -> Result<SessionState> {
+        let schema = Arc::new(MemorySchemaProvider::new());
+        schema.register_table("events".to_owned(), Arc::new(EventsTable::new(view.clone())))?;
+        let catalog = Arc::new(MemoryCatalogProvider::new());
+        catalog.register_schema("public", schema)?;
+        let catalogs = Arc::new(MemoryCatalogProviderList::new());
+        catalogs.register_catalog("recall".to_owned(), catalog);
+        let state = SessionStateBuilder::new_from_existing(self.template.clone());
+        Ok(state.with_config(self.config.clone()).with_runtime_env(Arc::clone(&self.runtime)).with_catalog_list(catalogs).build())
+    }
+}
+
+/// The one statement of `sql`, if it is one that may be asked.
+pub fn read(sql: &str) -> Result<Statement, SqlError> {
+    if sql.len() > MAX_STATEMENT_BYTES {
+        return Err(SqlError::TooLong);
+    }
+    let parsed = DFParserBuilder::new(sql).with_recursion_limit(MAX_DEPTH).build().and_then(|mut parser| parser.parse_statements());
+    let mut statements = parsed.map_err(|error| SqlError::syntax(&error))?;
+    let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
+        return Err(SqlError::NotOne);
+    };
+    let inner = match &statement {
+        Statement::Explain(explain) if explain.options.analyze => return Err(SqlError::NotSelect),
+        Statement::Explain(explain) => explain.statement.as_ref(),
+        other => other,
+    };
+    let Statement::Statement(select) = inner else {
+        return Err(SqlError::NotSelect);
+    };
+    if !matches!(select.as_ref(), SqlStatement::Query(_)) {
+        return Err(SqlError::NotSelect);
+    }
+    let mut shape = Shape { selects: 0 };
+    match select.visit(&mut shape) {
+        ControlFlow::Break(error) => Err(error),
+        ControlFlow::Continue(()) => Ok(statement),
+    }
+}
+
+/// Looks at the shape of a statement.
+struct Shape {
+    selects: usize,
+}
+
+impl Visitor for Shape {
+    type Break = SqlError;
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<SqlError> {
+        self.selects += 1 + query.with.as_ref().map_or(0, |with| with.cte_tables.len());
+        if self.selects > MAX_SELECTS { ControlFlow::Break(SqlError::TooComplex) } else { ControlFlow::Continue(()) }
+    }
+
+    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<SqlError> {
+        match table {
+            TableFactor::Table { args: None, .. } | TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(SqlError::OnlyEvents),
+        }
+    }
+
+    fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<SqlError> {
+        match expr {
+            // Text that grows by being joined to itself has no bound that a memory limit would see.
+            SqlExpr::BinaryOp { op: datafusion::sql::sqlparser::ast::BinaryOperator::StringConcat, .. } => ControlFlow::Break(SqlError::Concat),
+            _ => ControlFlow::Continue(()),
+        }
+    }
+}
+
+/// Whether all tables that a statement names are `events`.
+pub fn only_events(references: &[TableReference]) -> Result<(), SqlError> {
+    let good = |table: &TableReference| matches!(table, TableReference::Bare { table } if table.as_ref() == "events");
+    if references.iter().all(good) { Ok(()) } else { Err(SqlError::OnlyEvents) }
+}
+
+/// Whether a plan reads only, and is small enough to be optimised.
+pub fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
+    let mut nodes = 0;
+    let walked = plan.apply_with_subqueries(|node| {
+        nodes += 1;
+        let harmless = !matches!(node, LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) | LogicalPlan::Analyze(_));
+        if !harmless || nodes > MAX_PLAN_NODES {
+            return Err(DataFusionError::Internal(String::new()));
+        }
+        Ok(TreeNodeRecursion::Continue)
+    });
+    if walked.is_err() || operations(plan, MAX_PLAN_NODES) > MAX_OPERATIONS {
+        return Err(SqlError::TooComplex);
+    }
+    Ok(())
+}
+
+/// How large a plan's largest expression gets when every column is replaced by the expression that makes it.
+fn operations(plan: &LogicalPlan, depth: usize) -> u64 {
+    let Some(depth) = depth.checked_sub(1) else {
+        return u64::MAX;
+    };
+    let below = plan.inputs().into_iter().map(|input| operations(input, depth)).max().unwrap_or(1);
+    let mut most: u64 = 0;
+    let mut total: u64 = 0;
+    // The closures never fail, and so neither do the walks.
+    let _ = plan.apply_expressions(|expr| {
+        let mut columns: u64 = 0;
+        let mut others: u64 = 0;
+        let _ = expr.apply(|node| {
+            if matches!(node, datafusion::logical_expr::Expr::Column(_)) { columns += 1 } else { others += 1 }
+            Ok(TreeNodeRecursion::Continue)
+        });
+        total = total.saturating_add(others);
+        most = most.max(columns.saturating_mul(below).saturating_add(others));
+        Ok(TreeNodeRecursion::Continue)
+    });
+    most.max(below).max(total)
+}

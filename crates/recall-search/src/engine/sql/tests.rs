@@ -1,0 +1,253 @@
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::testing::{CLINIC, EVENTS, engine, public};
+
+async fn ask(sql: &str) -> Result<SqlAnswer, SqlError> {
+    engine(Limits::default()).sql(&CLINIC.0.view(), sql).await
+}
+
+async fn rows(sql: &str) -> Vec<Vec<Value>> {
+    ask(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}")).rows
+}
+
+fn counted(of: impl Fn(&Value) -> Option<String>) -> Vec<Vec<Value>> {
+    let mut counts: BTreeMap<Option<String>, u64> = BTreeMap::new();
+    for event in &CLINIC.1 {
+        *counts.entry(of(event)).or_default() += 1;
+    }
+    counts.into_iter().map(|(name, count)| vec![json!(name), json!(count)]).collect()
+}
+
+#[tokio::test]
+async fn counts_by_group() {
+    let text = |event: &Value, path: &str| event.pointer(path).and_then(Value::as_str).map(str::to_owned);
+    let by_action = rows("SELECT action, count(*) FROM events GROUP BY action ORDER BY action").await;
+    assert_eq!(by_action, counted(|event| text(event, "/action")));
+    let by_app = rows("SELECT app, count(*) FROM events GROUP BY app ORDER BY app NULLS FIRST").await;
+    assert_eq!(by_app, counted(|event| text(event, "/context/app")));
+    let by_code = rows("SELECT code, count(*) FROM events GROUP BY code ORDER BY code").await;
+    assert_eq!(by_code, counted(|event| text(event, "/outcome/code")));
+    assert_eq!(rows("SELECT count(*) FROM events").await, [[json!(EVENTS)]]);
+    assert_eq!(rows("SELECT count(*) FROM events WHERE op = 'R' OR op <> 'R'").await, [[json!(EVENTS)]]);
+}
+
+#[tokio::test]
+async fn every_column_says_what_the_event_says() {
+    let answer = ask("SELECT * FROM events ORDER BY index LIMIT 200").await.unwrap();
+    let names: Vec<&str> = answer.columns.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names.len(), 22);
+    assert!(!names.iter().any(|name| name.starts_with('$')));
+    for (n, row) in answer.rows.iter().enumerate() {
+        let row: BTreeMap<&str, &Value> = names.iter().copied().zip(row).collect();
+        let sent = &CLINIC.1[n];
+        for (column, path) in [
+            ("time", "/time"), ("id", "/id"), ("source", "/source"), ("seq", "/seq"), ("action", "/action"), ("op", "/op"),
+            ("outcome", "/outcome/status"), ("code", "/outcome/code"), ("actor_type", "/actor/type"), ("actor_name", "/actor/name"),
+            ("session", "/actor/session_id"), ("break_glass", "/break_glass"), ("app", "/context/app"), ("ip", "/context/ip"),
+            ("rows", "/request/rows"), ("protocol", "/request/protocol"),
+        ] {
+            assert_eq!(row[column], sent.pointer(path).unwrap_or(&Value::Null), "{column} of {n}");
+        }
+        assert_eq!(row["index"], &json!(n));
+        let actor = if sent["actor"]["type"] == "patient" { &Value::Null } else { &sent["actor"]["id"] };
+        assert_eq!(row["actor"], actor);
+        let event: Value = serde_json::from_str(row["event"].as_str().unwrap()).unwrap();
+        assert_eq!(event["targets"], sent["targets"]);
+        assert_eq!(event.get("integrity"), None);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_without_phi_sees_none() {
+    let engine = engine(Limits::default());
+    let view = CLINIC.0.public_view();
+    let answer = engine.sql(&view, "SELECT index, event, patients, session FROM events ORDER BY index LIMIT 300").await.unwrap();
+    for (n, row) in answer.rows.iter().enumerate() {
+        let shown: Value = serde_json::from_str(row[1].as_str().unwrap()).unwrap();
+        let wanted = public(&CLINIC.1[n]);
+        assert_eq!(shown["actor"], wanted["actor"]);
+        assert_eq!((shown.get("description"), shown.get("metadata"), shown["targets"][0].get("patient_id")), (None, None, None));
+        assert_eq!(row[2], Value::Null);
+        assert_eq!(&row[3], wanted.pointer("/actor/session_id").unwrap_or(&Value::Null));
+    }
+    for condition in ["has_patient(patients, 'P1')", "mentions(event, 'Zürich')", "patients IS NOT NULL", "actor = 'P1'", "event LIKE '%statement%'"] {
+        let count = engine.sql(&view, &format!("SELECT count(*) FROM events WHERE {condition}")).await.unwrap();
+        assert_eq!(count.rows, [[json!(0)]], "{condition}");
+    }
+}
+
+#[tokio::test]
+async fn the_newest_are_read_first_and_no_more() {
+    for (order, first) in [("DESC", EVENTS - 1), ("ASC", 0)] {
+        let view = CLINIC.0.view();
+        let sql = format!("SELECT index, action FROM events ORDER BY index {order} LIMIT 3");
+        let answer = engine(Limits::default()).sql(&view, &sql).await.unwrap();
+        assert_eq!(answer.rows[0][0], json!(first));
+        assert!(view.meter.rows() <= 1_024, "{} rows were read", view.meter.rows());
+    }
+}
+
+#[tokio::test]
+async fn no_sort_is_left_where_the_order_is_the_trails() {
+    let plan = rows("EXPLAIN SELECT index, event FROM events WHERE op = 'R' ORDER BY index DESC LIMIT 3").await;
+    let text = plan.iter().map(|row| row[1].as_str().unwrap()).collect::<Vec<_>>().join("\n");
+    assert!(text.contains("EventsExec: order=NewestFirst, fetch=3") && !text.contains("SortExec") && !text.contains("FilterExec"), "{text}");
+}
+
+#[tokio::test]
+async fn lookups_cost_what_they_find() {
+    for (condition, holds) in [
+        ("has_patient(patients, 'P10')", "patient"),
+        ("actor = 'jdoe'", "actor"),
+        ("actor IN ('jdoe', 'jroe')", "actors"),
+        ("id = 'e-20'", "id"),
+    ] {
+        let view = CLINIC.0.view();
+        let sql = format!("SELECT index FROM events WHERE {condition}");
+        let found = engine(Limits::default()).sql(&view, &sql).await.unwrap().rows.len() as u64;
+        assert!(found > 0 && view.meter.rows() == found, "{holds}: {found} found, {} read", view.meter.rows());
+    }
+}
+
+#[tokio::test]
+async fn functions_over_events() {
+    let count = |of: &dyn Fn(&Value) -> bool| vec![vec![json!(CLINIC.1.iter().filter(|event| of(event)).count())]];
+    let mentions = rows("SELECT count(*) FROM events WHERE mentions(event, 'ZÜRICH')").await;
+    assert_eq!(mentions, count(&|event| event["description"] == "Zürich ward"));
+    let value = rows("SELECT count(*) FROM events WHERE event_value(event, 'metadata.Bed.No') = '1'").await;
+    assert_eq!(value, count(&|event| event["metadata"]["Bed.No"] == "1"));
+    let merged = rows("SELECT count(*) FROM events WHERE mentions(reverse(reverse(event)), 'ZÜRICH')").await;
+    assert_eq!(merged, mentions);
+}
+
+#[tokio::test]
+async fn times_prune_and_compare() {
+    let all = rows("SELECT count(*) FROM events WHERE time >= TIMESTAMP '2026-11-24T00:00:00Z' AND time < TIMESTAMP '2026-11-24T06:00:00Z'").await;
+    let inside = CLINIC.1.iter().filter(|event| ("2026-11-24T00".."2026-11-24T06").contains(&event["time"].as_str().unwrap())).count();
+    assert_eq!(all, [[json!(inside)]]);
+}
+
+#[tokio::test]
+async fn what_may_not_be_asked() {
+    let hostile = [
+        ("", SqlError::NotOne),
+        (";", SqlError::NotOne),
+        ("SELECT 1; SELECT 2", SqlError::NotOne),
+        ("DROP TABLE events", SqlError::NotSelect),
+        ("INSERT INTO events SELECT * FROM events", SqlError::NotSelect),
+        ("UPDATE events SET action = 'x'", SqlError::NotSelect),
+        ("DELETE FROM events", SqlError::NotSelect),
+        ("CREATE TABLE t AS SELECT * FROM events", SqlError::NotSelect),
+        ("CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", SqlError::NotSelect),
+        ("COPY events TO '/tmp/out.csv'", SqlError::NotSelect),
+        ("SET datafusion.execution.batch_size = 1", SqlError::NotSelect),
+        ("SHOW TABLES", SqlError::NotSelect),
+        ("EXPLAIN ANALYZE SELECT * FROM events", SqlError::NotSelect),
+        ("EXPLAIN DROP TABLE events", SqlError::NotSelect),
+        ("PREPARE p AS SELECT 1", SqlError::NotSelect),
+        ("SELECT * FROM information_schema.tables", SqlError::OnlyEvents),
+        ("SELECT * FROM information_schema.df_settings", SqlError::OnlyEvents),
+        ("SELECT * FROM '/etc/passwd'", SqlError::OnlyEvents),
+        ("SELECT * FROM \"/etc/passwd.csv\"", SqlError::OnlyEvents),
+        ("SELECT * FROM read_csv('/etc/passwd')", SqlError::OnlyEvents),
+        ("SELECT * FROM generate_series(1, 1000000000)", SqlError::OnlyEvents),
+        ("SELECT * FROM range(10)", SqlError::OnlyEvents),
+        ("SELECT * FROM other", SqlError::OnlyEvents),
+        ("SELECT * FROM x.events", SqlError::OnlyEvents),
+        ("SELECT * FROM events WHERE action IN (SELECT a FROM other)", SqlError::OnlyEvents),
+        ("SELECT action || action FROM events", SqlError::Concat),
+    ];
+    for (sql, wanted) in hostile {
+        assert_eq!(ask(sql).await.err(), Some(wanted), "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn functions_that_grow_or_reach_out_are_not_there() {
+    for call in ["repeat('x', 1000000000)", "lpad('x', 1000000000)", "replace(event, 'a', 'aaaaaaaa')", "concat(event, event)", "version()", "arrow_cast(1, 'Utf8')", "input_file_name()", "no_such(1)", "$probe(event, event)"] {
+        let error = ask(&format!("SELECT {call} FROM events")).await.err();
+        assert!(matches!(error, Some(SqlError::Plan(_) | SqlError::Syntax(_))), "{call}: {error:?}");
+    }
+    assert!(matches!(ask("SELECT \"$public\" FROM events").await.err(), Some(SqlError::UnknownColumn(_))));
+    assert!(ask("WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT * FROM r").await.is_err());
+}
+
+#[tokio::test]
+async fn statements_that_unfold_are_refused() {
+    let doubling = |steps: usize, next: &str| {
+        let names: Vec<String> = (0..=steps).map(|step| format!("t{step}")).collect();
+        let with: Vec<String> = names.windows(2).map(|pair| format!("{} AS (SELECT {})", pair[1], next.replace("FROM t", &format!("FROM {}", pair[0])))).collect();
+        format!("WITH t0 AS (SELECT index AS x FROM events), {} SELECT * FROM t{steps}", with.join(", "))
+    };
+    assert_eq!(ask(&doubling(40, "x + x AS x FROM t")).await.err(), Some(SqlError::TooComplex));
+    assert_eq!(ask(&doubling(13, "x + x AS x FROM t")).await.err(), Some(SqlError::TooComplex));
+    assert_eq!(ask(&doubling(10, "x FROM t UNION ALL SELECT x FROM t")).await.err(), Some(SqlError::TooComplex));
+    assert!(ask(&doubling(3, "x + x AS x FROM t")).await.is_ok());
+    let deep = format!("SELECT {}1{} FROM events", "(".repeat(2_000), ")".repeat(2_000));
+    assert!(ask(&deep).await.is_err());
+    assert_eq!(ask(&format!("SELECT 1 /*{}*/", "x".repeat(sandbox::MAX_STATEMENT_BYTES))).await.err(), Some(SqlError::TooLong));
+    let below = format!("SELECT 1 /*{}*/", "x".repeat(sandbox::MAX_STATEMENT_BYTES - 13));
+    assert_eq!(below.len(), sandbox::MAX_STATEMENT_BYTES);
+    assert!(ask(&below).await.is_ok());
+}
+
+#[tokio::test]
+async fn memory_and_time_have_limits_and_the_engine_lives() {
+    let engine = engine(Limits { sql_memory_bytes: 1 << 20, ..Limits::default() });
+    let view = CLINIC.0.view();
+    let sorted = engine.sql(&view, "SELECT a.event, b.event FROM events a CROSS JOIN events b ORDER BY b.time, a.time").await.err();
+    assert_eq!(sorted, Some(SqlError::Work(WorkError::Memory)));
+    let late = crate::testing::engine(Limits { sql_time: Duration::from_millis(1), ..Limits::default() });
+    let endless = late.sql(&view, "SELECT count(*) FROM events a, events b, events c WHERE a.seq + b.seq + c.seq = -1").await.err();
+    assert_eq!(endless, Some(SqlError::Work(WorkError::Time)));
+    assert_eq!(engine.sql(&view, "SELECT count(*) FROM events").await.unwrap().rows, [[json!(EVENTS)]]);
+}
+
+#[tokio::test]
+async fn answers_are_cut_and_say_so() {
+    let view = CLINIC.0.view();
+    let cut = engine(Limits { sql_rows: 10, ..Limits::default() });
+    let answer = cut.sql(&view, "SELECT index FROM events").await.unwrap();
+    assert_eq!((answer.rows.len(), answer.truncated), (10, true));
+    let answer = cut.sql(&view, "SELECT index FROM events LIMIT 10").await.unwrap();
+    assert_eq!((answer.rows.len(), answer.truncated), (10, false));
+    let small = engine(Limits { sql_answer_bytes: 5_000, ..Limits::default() });
+    let answer = small.sql(&view, "SELECT event FROM events").await.unwrap();
+    assert!(answer.truncated && answer.rows.len() < 20);
+}
+
+#[tokio::test]
+async fn errors_carry_no_value() {
+    let cases = [
+        ("SELECT CAST('SECRET' AS INT) FROM events", None),
+        ("SELECT CAST(description AS INT), 'SECRET' FROM events", None),
+        ("SELECT count(*) FROM events WHERE CAST(action AS INT) = 1", Some(SqlError::Work(WorkError::Conversion))),
+        ("SELECT count(*) FROM events WHERE CAST(event_value(event, 'description') AS INT) = 1", Some(SqlError::Work(WorkError::Conversion))),
+        ("SELECT seq / (seq - seq) FROM events", Some(SqlError::Work(WorkError::DivisionByZero))),
+        ("SELECT * FROM events WHERE action = 'SECRET", None),
+        ("SELECT SECRET FROM events", None),
+        ("SELECT SECRET(1) FROM events", None),
+        ("SECRET", None),
+        ("SELECT * FROM events WHERE time > 'SECRET'", None),
+    ];
+    for (sql, wanted) in cases {
+        let error = ask(sql).await.err().unwrap_or_else(|| panic!("{sql} was answered"));
+        if let Some(wanted) = wanted {
+            assert_eq!(error, wanted, "{sql}");
+        }
+        let text = format!("{error} {error:?}");
+        assert!(!text.contains("SECRET") && !text.contains("chart") && !text.contains("login"), "{sql}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn errors_name_the_place() {
+    assert_eq!(ask("SELECT\n  nope FROM events").await.err(), Some(SqlError::UnknownColumn(Some((2, 3)))));
+    assert_eq!(ask("SELECT *\nFORM events").await.err(), Some(SqlError::Syntax(Some((2, 6)))));
+}

@@ -1,0 +1,102 @@
+//! What one commit holds: which events are new, which repeat others, and the index of each (`docs/format.md` section 8, steps 2 and 3).
+
+use std::collections::HashMap;
+
+use recall_log::merkle::Hash;
+
+use super::{CommitError, Outcome, Status};
+use crate::batch::{Batch, Identity};
+use crate::dedupe::{Dedupe, Seen};
+
+/// What repeats are compared with, beside the events of the same commit.
+pub(super) struct Known<'a> {
+    pub dedupe: &'a Dedupe,
+    /// The leaf hash at an index.
+    pub leaf: &'a dyn Fn(u64) -> Result<Hash, CommitError>,
+    /// Is the event at this index erased?
+    pub erased: &'a dyn Fn(u64) -> bool,
+}
+
+/// A batch of new events alone, and the index of the first.
+pub(super) struct Placed {
+    pub first_index: u64,
+    pub batch: Batch,
+}
+
+/// A commit while it is put together.
+pub(super) struct Group {
+    pub placed: Vec<Placed>,
+    next: u64,
+    own: HashMap<u128, Own>,
+}
+
+struct Own {
+    index: u64,
+    tag: u64,
+    leaf: Hash,
+}
+
+impl Group {
+    /// A commit that starts at index `next`.
+    pub(super) fn new(next: u64) -> Self {
+        Self { placed: Vec::new(), next, own: HashMap::new() }
+    }
+
+    /// Adds the batches of one submission. After an error the group is as it was.
+    pub(super) fn add(&mut self, batches: Vec<Batch>, known: &Known<'_>) -> Result<Vec<Outcome>, CommitError> {
+        let (next, placed) = (self.next, self.placed.len());
+        let mut outcomes = Vec::with_capacity(batches.iter().map(Batch::len).sum());
+        for batch in batches {
+            if let Err(error) = self.add_batch(batch, known, &mut outcomes) {
+                self.next = next;
+                self.placed.truncate(placed);
+                self.own.retain(|_, own| own.index < next);
+                return Err(error);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn add_batch(&mut self, batch: Batch, known: &Known<'_>, outcomes: &mut Vec<Outcome>) -> Result<(), CommitError> {
+        let failed = |what: &dyn ToString| CommitError::Failed(what.to_string());
+        let seen = known.dedupe.check(batch.identities()).map_err(|error| failed(&error))?;
+        let first_index = self.next;
+        let mut keep = Vec::with_capacity(batch.len());
+        for ((identity, leaf), seen) in batch.identities().iter().zip(batch.leaf_hashes()).zip(seen) {
+            let repeat = self.repeat(identity, seen, known)?;
+            keep.push(repeat.is_none());
+            outcomes.push(match repeat {
+                Some(outcome) => outcome,
+                None => self.place(identity, leaf),
+            });
+        }
+        let batch = match keep.iter().all(|keep| *keep) {
+            true => batch,
+            false => batch.retain(&keep).map_err(|error| failed(&error))?,
+        };
+        if !batch.is_empty() {
+            self.placed.push(Placed { first_index, batch });
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, identity: &Identity, leaf: &Hash) -> Outcome {
+        let index = self.next;
+        self.next = index.saturating_add(1);
+        self.own.insert(identity.key, Own { index, tag: identity.tag, leaf: *leaf });
+        Outcome { index, leaf_hash: *leaf, status: Status::Stored }
+    }
+
+    fn repeat(&self, identity: &Identity, seen: Option<Seen>, known: &Known<'_>) -> Result<Option<Outcome>, CommitError> {
+        let same = |tag: u64| if tag == identity.tag { Status::Duplicate } else { Status::Conflict };
+        if let Some(own) = self.own.get(&identity.key) {
+            return Ok(Some(Outcome { index: own.index, leaf_hash: own.leaf, status: same(own.tag) }));
+        }
+        let Some(seen) = seen else { return Ok(None) };
+        let status = match same(seen.tag) {
+            Status::Duplicate if (known.erased)(seen.index) => Status::Erased,
+            other => other,
+        };
+        Ok(Some(Outcome { index: seen.index, leaf_hash: (known.leaf)(seen.index)?, status }))
+    }
+}

@@ -1,0 +1,126 @@
+//! What to do next: pure choices over the parts of a snapshot and the runs of seen ids.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::Options;
+use crate::dedupe::RunRow;
+use crate::fresh::Fresh;
+use crate::segment::Segment;
+use crate::snapshot::Part;
+
+/// Neighbouring batches of one key set.
+pub(super) struct Run<'a> {
+    pub(super) batches: Vec<&'a Arc<Fresh>>,
+    /// Something follows it: its key set has ended.
+    ended: bool,
+}
+
+impl Run<'_> {
+    fn events(&self) -> u64 {
+        self.batches.iter().map(|fresh| u64::from(fresh.count())).sum()
+    }
+
+    pub(super) fn to_vec(&self) -> Vec<Arc<Fresh>> {
+        self.batches.iter().map(|fresh| Arc::clone(fresh)).collect()
+    }
+}
+
+/// The runs of fresh batches, oldest first.
+pub(super) fn runs(parts: &[Part]) -> Vec<Run<'_>> {
+    let mut runs: Vec<Run<'_>> = Vec::new();
+    let mut open = false;
+    for part in parts {
+        let Part::Fresh(fresh) = part else {
+            open = false;
+            if let Some(run) = runs.last_mut() {
+                run.ended = true;
+            }
+            continue;
+        };
+        match runs.last_mut() {
+            Some(run) if open && run.batches.last().is_some_and(|last| last.key_set() == fresh.key_set()) => run.batches.push(fresh),
+            last => {
+                if let Some(last) = last {
+                    last.ended = true;
+                }
+                runs.push(Run { batches: vec![fresh], ended: false });
+            }
+        }
+        open = true;
+    }
+    runs
+}
+
+/// The batches that become a segment next, if any: enough of them, or the rest of a key set that has ended. All lie below `signed`.
+pub(super) fn flush(parts: &[Part], signed: u64, options: &Options) -> Option<Vec<Arc<Fresh>>> {
+    for run in runs(parts) {
+        let enough = run.events() >= options.segment_events;
+        if !enough && !run.ended {
+            continue;
+        }
+        let mut events = 0;
+        let fits = |fresh: &&&Arc<Fresh>| {
+            events += u64::from(fresh.count());
+            fresh.end() <= signed && (events <= options.segment_events || events == u64::from(fresh.count()))
+        };
+        let chosen: Vec<_> = run.batches.iter().take_while(fits).map(|fresh| Arc::clone(fresh)).collect();
+        let whole = chosen.len() == run.batches.len();
+        if !chosen.is_empty() && (enough || whole) {
+            return Some(chosen);
+        }
+    }
+    None
+}
+
+/// Small batches to be joined in memory, if many follow one another.
+pub(super) fn join(parts: &[Part], options: &Options) -> Option<Vec<Arc<Fresh>>> {
+    for run in runs(parts) {
+        for stretch in run.batches.chunk_by(|a, b| a.count() < options.join_events / 2 && b.count() < options.join_events / 2) {
+            if stretch.len() < options.join_parts.max(2) {
+                continue;
+            }
+            let mut events = 0_u32;
+            let fits = |fresh: &&&Arc<Fresh>| {
+                events = events.saturating_add(fresh.count());
+                events <= options.join_events
+            };
+            let chosen: Vec<_> = stretch.iter().take_while(fits).map(|fresh| Arc::clone(fresh)).collect();
+            if chosen.len() > 1 {
+                return Some(chosen);
+            }
+        }
+    }
+    None
+}
+
+/// Segments that merge next, if any, oldest first. `busy` says that somebody waits to commit; then only a backlog is worked off.
+pub(super) fn merge(parts: &[Part], busy: bool, options: &Options, skip: impl Fn(&Segment) -> bool) -> Option<Vec<Arc<Segment>>> {
+    let mut ready: Vec<Vec<Arc<Segment>>> = Vec::new();
+    for part in parts {
+        match (part, ready.last_mut()) {
+            (Part::Segment(segment), Some(group)) if group.last().is_some_and(|last| alike(last, segment)) => group.push(Arc::clone(segment)),
+            (Part::Segment(segment), _) => ready.push(vec![Arc::clone(segment)]),
+            _ => ready.push(Vec::new()),
+        }
+    }
+    let whole = |group: &Vec<Arc<Segment>>| group.chunks_exact(options.merge_width.max(2)).map(<[_]>::to_vec).collect::<Vec<_>>();
+    let windows: Vec<_> = ready.iter().flat_map(whole).filter(|window| !window.iter().any(|segment| skip(segment))).collect();
+    if busy && windows.len() * options.merge_width <= options.merge_backlog {
+        return None;
+    }
+    // Small ones first: they come back as neighbours of the larger.
+    windows.into_iter().min_by_key(|window| window.first().map(|segment| segment.row().tier))
+}
+
+fn alike(a: &Segment, b: &Segment) -> bool {
+    a.row().tier == b.row().tier && a.key_set() == b.key_set()
+}
+
+/// The indexes covered by runs of seen ids that merge next, if any.
+pub(super) fn merge_runs(rows: &[RunRow], options: &Options) -> Option<Range<u64>> {
+    let same_tier = rows.chunk_by(|a, b| a.tier == b.tier);
+    let windows = same_tier.flat_map(|group| group.chunks_exact(options.merge_width.max(2)));
+    let window = windows.min_by_key(|window| window.first().map(|row| row.tier))?;
+    Some(window.first()?.first_index..window.last()?.range().end)
+}

@@ -1,0 +1,187 @@
+//! The steps: files first, then one catalog transaction, then the swap in memory (`docs/format.md` section 8).
+
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use arrow::error::ArrowError;
+use thiserror::Error;
+
+use super::{DEDUPE, Options, SEGMENTS, Wiring, choice};
+use crate::catalog::{Change, Kind, RowChange};
+use crate::committer::CommitError;
+use crate::dedupe::{self, RunRow};
+use crate::encrypted::WriteError;
+use crate::fresh::Fresh;
+use crate::seams::{Step, guarded};
+use crate::segment::{self, Plan, Segment, SegmentRow};
+use crate::snapshot::{Gap, Part, ReadError};
+
+/// Why a step failed. Nothing is lost by it: readers keep what they had.
+#[derive(Debug, Error)]
+pub(super) enum CompactError {
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    #[error("batches could not be joined: {0}")]
+    Join(#[from] ArrowError),
+    #[error(transparent)]
+    Commit(#[from] CommitError),
+    #[error(transparent)]
+    Gap(#[from] Gap),
+    #[error("events of the key set are not in the signed tree yet")]
+    Unsigned,
+}
+
+pub(super) struct Work {
+    wiring: Wiring,
+    options: Options,
+    /// Segments that could not be read, and would only fail again.
+    damaged: HashSet<u64>,
+}
+
+impl Work {
+    pub(super) fn new(wiring: Wiring, options: Options) -> Self {
+        Self { wiring, options, damaged: HashSet::new() }
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.options.interval
+    }
+
+    /// What need not be done before the trail is open.
+    pub(super) fn prepare(&self) -> Result<(), ReadError> {
+        self.wiring.dedupe.build_filters()
+    }
+
+    /// Does the most urgent step; false when there is nothing to do.
+    pub(super) fn step(&mut self, stop: &AtomicBool) -> Result<bool, CompactError> {
+        let snapshot = self.wiring.snapshots.load();
+        let parts = snapshot.parts();
+        if let Some(run) = choice::join(parts, &self.options) {
+            self.join(&run)?;
+            return Ok(true);
+        }
+        if let Some(run) = choice::flush(parts, self.wiring.publication.signed(), &self.options) {
+            self.make_segment(&run, stop)?;
+            return Ok(true);
+        }
+        let busy = self.wiring.handle.is_waiting();
+        if let Some(range) = choice::merge_runs(&self.wiring.dedupe.rows(), &self.options).filter(|_| !busy) {
+            self.merge_runs(&range)?;
+            return Ok(true);
+        }
+        let damaged = |segment: &Segment| self.damaged.contains(&segment.row().id);
+        if let Some(segments) = choice::merge(parts, busy, &self.options, damaged) {
+            let merged = self.merge(&segments, stop);
+            if let Err(CompactError::Write(WriteError::Read(_)) | CompactError::Read(_)) = &merged {
+                self.damaged.extend(segments.iter().map(|segment| segment.row().id));
+            }
+            return merged.map(|()| true);
+        }
+        Ok(false)
+    }
+
+    /// Turns every batch of a key set into segments.
+    pub(super) fn flush(&self, key_set: u64, stop: &AtomicBool) -> Result<(), CompactError> {
+        loop {
+            let snapshot = self.wiring.snapshots.load();
+            let of_set = |run: &choice::Run<'_>| run.batches.first().is_some_and(|first| first.key_set() == key_set);
+            let Some(run) = choice::runs(snapshot.parts()).into_iter().find(of_set).map(|run| run.to_vec()) else { return Ok(()) };
+            if run.last().is_some_and(|last| last.end() > self.wiring.publication.signed()) {
+                return Err(CompactError::Unsigned);
+            }
+            self.make_segment(&run, stop)?;
+        }
+    }
+
+    fn join(&self, run: &[Arc<Fresh>]) -> Result<(), CompactError> {
+        if let Some(joined) = Fresh::join(run)? {
+            self.wiring.snapshots.replace(Part::Fresh(Arc::new(joined)))?;
+        }
+        Ok(())
+    }
+
+    fn make_segment(&self, run: &[Arc<Fresh>], stop: &AtomicBool) -> Result<(), CompactError> {
+        let Some((fresh, key_set)) = Fresh::join(run)?.map(|fresh| { let set = fresh.key_set(); (Arc::new(fresh), set) }) else { return Ok(()) };
+        let parts = [Part::Fresh(Arc::clone(&fresh))];
+        let segment = self.write_segment(&parts, 0, key_set, self.options.zstd_levels.0, stop)?;
+        let id = self.wiring.handle.next_id()?;
+        let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.write_run(id, fresh.first_index(), fresh.identities()));
+        let run = run.inspect_err(|_| { segment.mark_obsolete(); self.drop_run(id); })?;
+        let change = Change {
+            remove_batches: vec![fresh.first_index()..fresh.end()],
+            rows: vec![put_segment(segment.row()), put_run(&run)],
+            ..Change::default()
+        };
+        self.commit(change).inspect_err(|error| if not_applied(error) { segment.mark_obsolete(); self.drop_run(id); })?;
+        self.wiring.snapshots.replace(Part::Segment(segment))?;
+        self.wiring.dedupe.adopt(run)?;
+        Ok(())
+    }
+
+    fn merge(&self, segments: &[Arc<Segment>], stop: &AtomicBool) -> Result<(), CompactError> {
+        let Some(first) = segments.first() else { return Ok(()) };
+        let parts: Vec<Part> = segments.iter().map(|segment| Part::Segment(Arc::clone(segment))).collect();
+        let tier = first.row().tier.saturating_add(1);
+        let merged = self.write_segment(&parts, tier, first.key_set(), self.options.zstd_levels.1, stop)?;
+        let mut rows: Vec<RowChange> = segments.iter().map(|old| RowChange::remove(Kind::Segment, SegmentRow::name(old.row().id))).collect();
+        rows.push(put_segment(merged.row()));
+        self.commit(Change { rows, ..Change::default() }).inspect_err(|error| if not_applied(error) { merged.mark_obsolete(); })?;
+        self.wiring.snapshots.replace(Part::Segment(merged))?;
+        segments.iter().for_each(|old| old.mark_obsolete());
+        Ok(())
+    }
+
+    fn write_segment(&self, parts: &[Part], tier: u32, key_set: u64, zstd_level: i32, stop: &AtomicBool) -> Result<Arc<Segment>, CompactError> {
+        let id = self.wiring.handle.next_id()?;
+        let folder = self.wiring.folder.join(SEGMENTS);
+        let plan = Plan { id, tier, key_set, parts, zstd_level, stop };
+        let written = guarded(&*self.wiring.faults, Step::SegmentWrite, || segment::write(&folder, &plan, &self.wiring.keys, &self.wiring.keys.phi_access()));
+        let opened = written.map_err(CompactError::from).and_then(|row| Ok(Segment::open(&folder, row, &self.wiring.keys)?));
+        let segment = opened.inspect_err(|_| {
+            // What can't be removed now is a leftover that the next start removes.
+            let _ = segment::remove_files(&folder, id);
+        })?;
+        Ok(Arc::new(segment))
+    }
+
+    fn merge_runs(&self, range: &Range<u64>) -> Result<(), CompactError> {
+        let id = self.wiring.handle.next_id()?;
+        let old: Vec<RunRow> = self.wiring.dedupe.rows().into_iter().filter(|row| range.contains(&row.first_index)).collect();
+        let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.merge_runs(id, range)).inspect_err(|_| self.drop_run(id))?;
+        let mut rows: Vec<RowChange> = old.iter().map(|row| RowChange::remove(Kind::Run, RunRow::name(row.id))).collect();
+        rows.push(put_run(&run));
+        self.commit(Change { rows, ..Change::default() }).inspect_err(|error| if not_applied(error) { self.drop_run(id); })?;
+        self.wiring.dedupe.adopt(run)?;
+        Ok(())
+    }
+
+    fn commit(&self, change: Change) -> Result<(), CommitError> {
+        self.wiring.handle.change(Step::SegmentSwap, change)
+    }
+
+    fn drop_run(&self, id: u64) {
+        // What can't be removed now is a leftover that the next start removes.
+        let _ = dedupe::remove_file(&self.wiring.folder.join(DEDUPE), id);
+    }
+}
+
+/// Files that the catalog may name must stay.
+fn not_applied(error: &CommitError) -> bool {
+    !matches!(error, CommitError::Unknown(_) | CommitError::Closed)
+}
+
+fn put_segment(row: &SegmentRow) -> RowChange {
+    RowChange::put(Kind::Segment, SegmentRow::name(row.id), row.encode())
+}
+
+fn put_run(row: &RunRow) -> RowChange {
+    RowChange::put(Kind::Run, RunRow::name(row.id), row.encode())
+}
+
+#[cfg(test)]
+mod tests;

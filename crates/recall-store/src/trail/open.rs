@@ -1,0 +1,431 @@
+//! Opening a trail: the normal path, which is also the way back from any crash.
+//!
+//! Catalog, heads, segments and batches are read and checked; entries above the last signed tree wait for the publisher again, which goes on
+//! where it was stopped.
+
+use std::num::NonZero;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use recall_log::merkle::Frontier;
+use recall_log::note::{SignError, Signer};
+use thiserror::Error;
+
+use super::erasure::Erasures;
+use super::judge::judge;
+use super::{EXPECTATION, Folder, FolderLock, LockError, Running, SOURCES_AS_OF, Trail};
+use crate::batch::Encoder;
+use crate::catalog::{Catalog, CatalogError, Damage, Kind, Rows, State};
+use crate::committer::{Committer, Worker};
+use crate::compactor::{self, Compactor};
+use crate::dedupe::{Dedupe, RunRow};
+use crate::fresh::{self, Fresh, StoredBatch};
+use crate::keys::{Keys, KeyringError, PhiAccess, RootSource, TrailKey};
+use crate::publisher::{Chunk, LogFolder, Publication, Publisher, PublisherThread, Signed};
+use crate::reserve::{self, Reserve};
+use crate::seams::{Clock, Faults, NoFaults, Random, SystemClock, SystemRandom};
+use crate::segment::{Segment, SegmentRow};
+use crate::snapshot::{Erased, Part, ReadError, Snapshot, Snapshots};
+use crate::source::Register;
+
+/// Batches that one thread reads back before the others are waited for.
+const BATCHES_AT_ONCE: usize = 16;
+
+/// How a trail is opened.
+#[derive(Clone)]
+pub struct OpenOptions {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its root key.
+    pub root: RootSource,
+    /// Nothing is written, no thread started, no lock taken; for copies and for a second look.
+    pub read_only: bool,
+    /// The publisher publishes at most once in this time.
+    pub publish_interval: Duration,
+    /// Size of the reserve.
+    pub reserve_bytes: u64,
+    /// Memory for the filters of dedupe runs.
+    pub filter_bytes: usize,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Failure, in tests.
+    pub faults: Arc<dyn Faults>,
+}
+
+impl OpenOptions {
+    /// As a server opens it.
+    pub fn new(folder: impl Into<PathBuf>, root: RootSource) -> Self {
+        Self {
+            folder: folder.into(),
+            root,
+            read_only: false,
+            publish_interval: Duration::from_secs(1),
+            reserve_bytes: reserve::DEFAULT_BYTES,
+            filter_bytes: 256 << 20,
+            clock: Arc::new(SystemClock),
+            random: Arc::new(SystemRandom),
+            faults: Arc::new(NoFaults),
+        }
+    }
+}
+
+/// Why a trail could not be opened at all.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// There is none.
+    #[error("{0} holds no trail; make one with `recall init`")]
+    Absent(PathBuf),
+    /// Another process works there.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// Root key or keyring.
+    #[error(transparent)]
+    Keyring(#[from] KeyringError),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Parts that do not follow one another, after gaps were filled: a mistake in here.
+    #[error(transparent)]
+    Gap(#[from] crate::snapshot::Gap),
+    /// What was seen before can't be told any more.
+    #[error("the index of repeats could not be opened: {0}")]
+    Dedupe(ReadError),
+    /// The signing key.
+    #[error("the signing key can't be used: {0}")]
+    Sign(#[from] SignError),
+    /// The public key.
+    #[error("the public key can't be used: {0}")]
+    Verifier(#[from] recall_log::note::VerifierError),
+    /// The operating system refused.
+    #[error("the trail could not be opened: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+/// What was read of the folder.
+struct Loaded {
+    rows: Rows,
+    state: Option<State>,
+    signed: Option<Signed>,
+    parts: Vec<Part>,
+    /// Entries above the signed tree, and the tree that they lead to.
+    pending: Chunk,
+    register: Register,
+    damage: Vec<Damage>,
+    /// Why it must not be written, if so.
+    reason: Option<String>,
+    backlog: u64,
+}
+
+/// What loading needs.
+struct Loader<'a> {
+    folder: &'a Folder,
+    keys: &'a Arc<Keys>,
+    phi: PhiAccess,
+    encoder: &'a Encoder,
+    rows: Rows,
+    dedupe: &'a Dedupe,
+    damage: Vec<Damage>,
+    reason: Option<String>,
+}
+
+pub(super) fn open(options: OpenOptions) -> Result<Trail, OpenError> {
+    let folder = Folder::new(&options.folder);
+    if !folder.holds_trail() {
+        return Err(OpenError::Absent(options.folder));
+    }
+    let lock = if options.read_only { None } else { Some(folder.lock()?) };
+    let root = Keys::root_for(&folder.keyring(), &options.root)?;
+    let keys = Arc::new(Keys::load(&folder.keyring(), &root, Arc::clone(&options.random), Arc::clone(&options.faults))?);
+    drop(root);
+    open_with(options, folder, lock, keys)
+}
+
+fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, keys: Arc<Keys>) -> Result<Trail, OpenError> {
+    let open = if options.read_only { Catalog::open_read_only } else { Catalog::open };
+    let mut catalog = open(&folder.catalog(), keys.trail(TrailKey::Catalog), Arc::clone(&options.random), Arc::clone(&options.faults))?;
+    let found = catalog.load()?;
+    let rows = catalog.rows();
+    let encoder = Encoder::new(&keys, Arc::clone(&options.random));
+    let mut damage = found.damage;
+    let runs = rows_of(&rows, Kind::Run, |value| RunRow::decode(value).ok(), &mut damage);
+    let run_ids: Vec<u64> = runs.iter().map(|run| run.id).collect();
+    let dedupe = Arc::new(Dedupe::open(&folder.dedupe(), runs, &keys, options.filter_bytes).map_err(OpenError::Dedupe)?);
+    let (erasures, reason) = match Erasures::load(&rows) {
+        Ok(erasures) => (erasures, None),
+        Err(name) => (Erasures::default(), Some(format!("the record of erasure {name} can't be read"))),
+    };
+    let reason = damage.first().map(|damage| format!("the catalog is damaged: {damage}; restore it from a backup")).or(reason);
+    let phi = keys.phi_access();
+    let loader = Loader { folder: &folder, keys: &keys, phi, encoder: &encoder, rows, dedupe: &dedupe, damage, reason };
+    let mut loaded = loader.load(&catalog, found.state, &erasures)?;
+    let verifier = recall_log::note::Verifier::parse(&keys.vkey())?;
+    let signed = loaded.signed.as_ref().map(|signed| signed.frontier.clone()).unwrap_or_default();
+    let judgement = judge(&folder, &verifier, &loaded.pending.frontier, &signed)?;
+    let copy = judgement.reason.is_some();
+    let mut reason = loaded.reason.take().or(judgement.reason);
+    if options.read_only {
+        reason.get_or_insert("it was opened for reading".to_owned());
+    }
+    let publication = Arc::new(Publication::new(LogFolder(folder.log()), signed.size(), judgement.published));
+    publication.add(loaded.pending);
+    let snapshots = Arc::new(Snapshots::new(Snapshot::new(loaded.parts)?));
+    let mut trail = Trail {
+        folder,
+        root: options.root.clone(),
+        keys,
+        encoder,
+        snapshots,
+        dedupe,
+        rows: loaded.rows,
+        register: Arc::new(Mutex::new(loaded.register)),
+        erasures: Arc::new(erasures),
+        publication,
+        damage: loaded.damage,
+        running: Err(String::new()),
+        copy,
+        clock: Arc::clone(&options.clock),
+        random: Arc::clone(&options.random),
+        faults: Arc::clone(&options.faults),
+        _lock: lock,
+    };
+    trail.running = match (reason, loaded.state) {
+        (Some(reason), _) => Err(reason),
+        (None, None) => Err("the state row is missing from the catalog; restore it from a backup".to_owned()),
+        (None, Some(state)) => Ok(start(&trail, &options, Start { catalog, state, signed: loaded.signed, backlog: loaded.backlog, run_ids })?),
+    };
+    if let Ok(running) = &trail.running {
+        trail.finish_erasures(&running.committer.handle())?;
+    }
+    Ok(trail)
+}
+
+/// What the threads take over.
+struct Start {
+    catalog: Catalog,
+    state: State,
+    signed: Option<Signed>,
+    backlog: u64,
+    run_ids: Vec<u64>,
+}
+
+fn start(trail: &Trail, options: &OpenOptions, start: Start) -> Result<Running, OpenError> {
+    let segments = trail.rows.all(Kind::Segment);
+    let segment_ids: Vec<u64> = segments.iter().filter_map(|(_, value)| SegmentRow::decode(value).ok()).map(|row| row.id).collect();
+    compactor::remove_leftovers(trail.folder(), &segment_ids, &start.run_ids)?;
+    let reserve = Reserve::new(trail.folder(), options.reserve_bytes);
+    if let Err(error) = reserve.make(&*options.faults) {
+        tracing::warn!(%error, "there is no reserve; when the disk is full, reads can't be recorded");
+    }
+    let worker = Worker::new(crate::committer::Parts {
+        catalog: start.catalog,
+        state: start.state,
+        keys: Arc::clone(&trail.keys),
+        snapshots: Arc::clone(&trail.snapshots),
+        dedupe: Arc::clone(&trail.dedupe),
+        register: Arc::clone(&trail.register),
+        erasures: Arc::clone(&trail.erasures),
+        publication: Arc::clone(&trail.publication),
+        reserve,
+        clock: Arc::clone(&options.clock),
+        random: Arc::clone(&options.random),
+        faults: Arc::clone(&options.faults),
+        backlog: start.backlog,
+    });
+    let committer = Committer::start(worker)?;
+    let publisher = Publisher {
+        log: LogFolder(trail.log_dir()),
+        anchor: trail.folder.anchor(),
+        origin: trail.keys.origin(),
+        signer: Signer::new(&trail.keys.origin(), trail.keys.signing_seed().as_bytes())?,
+        signed: start.signed,
+        publication: Arc::clone(&trail.publication),
+        handle: committer.handle(),
+        faults: Arc::clone(&options.faults),
+        writer: None,
+    };
+    let publisher = PublisherThread::start(publisher, options.publish_interval)?;
+    let compactor = Compactor::start(compactor::Wiring {
+        folder: trail.folder().to_owned(),
+        keys: Arc::clone(&trail.keys),
+        encoder: trail.encoder(),
+        snapshots: Arc::clone(&trail.snapshots),
+        dedupe: Arc::clone(&trail.dedupe),
+        publication: Arc::clone(&trail.publication),
+        handle: committer.handle(),
+        random: Arc::clone(&options.random),
+        faults: Arc::clone(&options.faults),
+    })?;
+    Ok(Running { committer, publisher, compactor })
+}
+
+fn rows_of<T>(rows: &Rows, kind: Kind, decode: impl Fn(&[u8]) -> Option<T>, damage: &mut Vec<Damage>) -> Vec<T> {
+    let mut out = Vec::new();
+    for (name, value) in rows.all(kind) {
+        match decode(&value) {
+            Some(row) => out.push(row),
+            None => damage.push(Damage { place: format!("catalog, {} {name}", kind.name()), what: "its row can't be read".to_owned() }),
+        }
+    }
+    out
+}
+
+impl Loader<'_> {
+    fn load(mut self, catalog: &Catalog, state: Option<State>, erasures: &Erasures) -> Result<Loaded, OpenError> {
+        let signed = Signed::load(&self.rows).unwrap_or_else(|problem| {
+            self.fatal("catalog, checkpoint", problem);
+            None
+        });
+        let mut pending = Chunk::new(&signed.as_ref().map_or_else(Frontier::new, |signed| signed.frontier.clone()));
+        let mut parts = self.segments();
+        parts.extend(erasures.all().iter().flat_map(|erasure| erasure.parts().collect::<Vec<_>>()).map(Part::Erased));
+        let (mut register, as_of) = self.register();
+        let mut stored = Vec::new();
+        let mut unreadable = Vec::new();
+        catalog.batches(&mut unreadable, |batch| stored.push(batch))?;
+        for damage in unreadable {
+            self.fatal(&damage.place, &damage.what);
+        }
+        let backlog = stored.iter().map(|batch| u64::from(batch.count)).sum();
+        self.batches(stored, |loader, lost, loaded| parts.push(loader.batch(lost, loaded, &mut pending, &mut register, as_of)));
+        let size = state.as_ref().map(|state| state.frontier.size());
+        let parts = self.in_order(parts, size);
+        if state.as_ref().is_some_and(|state| state.frontier != pending.frontier) {
+            self.fatal("catalog, batches", "they do not lead to the tree that the state row tells");
+            pending = Chunk::new(&state.as_ref().map_or_else(Frontier::new, |state| state.frontier.clone()));
+        }
+        let Self { rows, damage, reason, .. } = self;
+        Ok(Loaded { rows, state, signed, parts, pending, register, damage, reason, backlog })
+    }
+
+    /// Damage that nothing may be built on.
+    fn fatal(&mut self, place: &str, what: &str) {
+        let damage = Damage { place: place.to_owned(), what: what.to_owned() };
+        self.reason.get_or_insert(format!("the trail is damaged: {damage}; restore it from a backup"));
+        self.damage.push(damage);
+    }
+
+    fn segments(&mut self) -> Vec<Part> {
+        let mut unreadable = Vec::new();
+        let rows = rows_of(&self.rows, Kind::Segment, |value| SegmentRow::decode(value).ok(), &mut unreadable);
+        for damage in unreadable {
+            self.fatal(&damage.place, &damage.what);
+        }
+        let mut parts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let lost = Erased { first_index: row.first_index, count: row.count, key_set: row.key_set, by: None };
+            match Segment::open(&self.folder.segments(), row, self.keys) {
+                Ok(segment) => parts.push(Part::Segment(Arc::new(segment))),
+                Err(error) => {
+                    self.damage.push(Damage { place: format!("events {} to {}", lost.first_index, end(&lost).saturating_sub(1)), what: error.to_string() });
+                    parts.push(Part::Erased(lost));
+                }
+            }
+        }
+        parts
+    }
+
+    /// The register as it was kept, and the index up to which it counts.
+    fn register(&mut self) -> (Register, u64) {
+        let mut as_of = 0;
+        let mut sources = Vec::new();
+        for (name, value) in self.rows.all(Kind::Source) {
+            if name == SOURCES_AS_OF {
+                as_of = value.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            } else if let Ok(source) = serde_json::from_slice(&value) {
+                sources.push((name, source));
+            } else {
+                self.damage.push(Damage { place: format!("catalog, source {name}"), what: "its row can't be read".to_owned() });
+            }
+        }
+        let mut register = Register::load(sources);
+        for (name, value) in self.rows.all(Kind::Setting) {
+            if let Some(source) = name.strip_prefix(EXPECTATION) {
+                register.expect(source, value.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)));
+            }
+        }
+        (register, as_of)
+    }
+
+    /// Reads batches back on all processors, and hands them on in index order. Each comes with the part that stands for it if it is lost.
+    fn batches(&mut self, stored: Vec<StoredBatch>, mut each: impl FnMut(&mut Self, Erased, Result<fresh::Loaded, ReadError>)) {
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let mut stored = stored.into_iter().peekable();
+        while stored.peek().is_some() {
+            let window: Vec<StoredBatch> = stored.by_ref().take(threads.saturating_mul(BATCHES_AT_ONCE)).collect();
+            let (encoder, keys, phi) = (self.encoder, self.keys, &self.phi);
+            let read = |share: &[StoredBatch]| share.iter().map(|batch| Fresh::load(batch.clone(), encoder, keys, phi)).collect::<Vec<_>>();
+            let loaded: Vec<_> = std::thread::scope(|scope| {
+                let shares: Vec<_> = window.chunks(BATCHES_AT_ONCE).map(|share| scope.spawn(move || read(share))).collect();
+                // A share whose thread panicked is lost as a whole, and named.
+                shares.into_iter().zip(window.chunks(BATCHES_AT_ONCE)).flat_map(|(thread, share)| {
+                    let panicked = |_| share.iter().map(|_| Err(ReadError::damaged("a batch in the catalog", "reading it failed"))).collect();
+                    thread.join().unwrap_or_else(panicked)
+                }).collect()
+            });
+            for (batch, loaded) in window.iter().zip(loaded) {
+                let lost = Erased { first_index: batch.first_index, count: batch.count, key_set: batch.key_set, by: None };
+                each(self, lost, loaded);
+            }
+        }
+    }
+
+    /// Takes in a batch that was read back. What could not be read is named and stands as lost.
+    fn batch(&mut self, lost: Erased, loaded: Result<fresh::Loaded, ReadError>, pending: &mut Chunk, register: &mut Register, as_of: u64) -> Part {
+        let loaded = match loaded {
+            Ok(loaded) => loaded,
+            Err(error) => {
+                self.damage.push(Damage { place: format!("events {} to {}", lost.first_index, end(&lost).saturating_sub(1)), what: error.to_string() });
+                return Part::Erased(lost);
+            }
+        };
+        self.dedupe.insert(lost.first_index, loaded.fresh.identities());
+        if lost.first_index == pending.frontier.size() {
+            loaded.leaf_hashes.iter().for_each(|leaf| pending.frontier.push(*leaf));
+            pending.push(&loaded.entries, &loaded.leaf_hashes);
+        }
+        if lost.first_index >= as_of {
+            loaded.fresh.notes(&loaded.seqs).for_each(|note| register.heard(&note));
+        }
+        Part::Fresh(Arc::new(loaded.fresh))
+    }
+
+    /// Parts in index order; where some are missing, that is named and a placeholder stands for them.
+    fn in_order(&mut self, mut parts: Vec<Part>, size: Option<u64>) -> Vec<Part> {
+        parts.sort_by_key(Part::first_index);
+        let mut whole: Vec<Part> = Vec::with_capacity(parts.len());
+        let mut next = 0_u64;
+        for part in parts {
+            if part.first_index() < next {
+                self.fatal(&format!("event {}", part.first_index()), "it is there twice");
+                continue;
+            }
+            self.fill(&mut whole, next, part.first_index());
+            next = part.end();
+            whole.push(part);
+        }
+        match size {
+            Some(size) if size > next => self.fill(&mut whole, next, size),
+            Some(size) if size < next => self.fatal(&format!("events from {size} on"), "the state row does not know them"),
+            _ => {}
+        }
+        whole
+    }
+
+    fn fill(&mut self, whole: &mut Vec<Part>, mut from: u64, to: u64) {
+        if from < to {
+            self.fatal(&format!("events {from} to {}", to - 1), "they are missing");
+        }
+        while from < to {
+            let count = u32::try_from(to - from).unwrap_or(u32::MAX);
+            whole.push(Part::Erased(Erased { first_index: from, count, key_set: 0, by: None }));
+            from = from.saturating_add(u64::from(count));
+        }
+    }
+}
+
+fn end(part: &Erased) -> u64 {
+    part.first_index.saturating_add(u64::from(part.count))
+}

@@ -1,0 +1,88 @@
+//! A folder, verified offline: the public log without any key; catalog, content and searched columns where the root key is at hand and
+//! no server holds the folder.
+
+use recall_log::checkpoint::Checkpoint;
+use recall_log::note::Verifier;
+use recall_log::tile::TileSource;
+use recall_log::verify::{verify_consistency, verify_partials};
+
+use super::{Report, check_tree};
+use crate::failure::Failure;
+use crate::folder::{self, Place};
+use crate::output;
+use crate::tile_source::FolderLog;
+
+/// Why a folder is verified.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Check {
+    /// It stands where it works.
+    InPlace,
+    /// It is a backup on its way back; the anchor may be ahead of it.
+    Restored,
+}
+
+/// Verifies the folder. `log`: the public key that the caller trusts; without it, the keyring's own word is taken and that is said.
+pub fn check_folder(place: &Place, log: Option<Verifier>, check: Check) -> Result<Report, Failure> {
+    if !place.data.join("keyring").is_file() {
+        return Err(Failure::wrong(format!("{} holds no trail: name the folder that recall init made", place.data.display())));
+    }
+    let mut report = Report::default();
+    let log = match log {
+        Some(log) => log,
+        None => {
+            report.not_made.push("that the signing key is the right one: it is taken from the folder itself; name the one you trust with --public-key VKEY".into());
+            let vkey = folder::vkey(&place.data)?;
+            Verifier::parse(&vkey).map_err(|error| Failure::unreachable(format!("the folder's keyring: {error}")))?
+        }
+    };
+    let source = FolderLog(place.data.join("log"));
+    match source.read("checkpoint") {
+        Ok(Some(note)) => {
+            if let Some(head) = check_tree(&source, &note, Some(log.clone()), &mut report) {
+                report.findings.extend(verify_partials(&source, head.size, source.partials()).iter().map(ToString::to_string));
+                if check == Check::InPlace {
+                    check_anchor(place, &source, &head, &log, &mut report);
+                }
+            }
+        }
+        Ok(None) if check == Check::InPlace && place.anchor.exists() => report.findings.push("checkpoint: missing, though one was published".into()),
+        Ok(None) => report.made.push("tree: nothing is published yet".into()),
+        Err(error) => report.findings.push(error.to_string()),
+    }
+    check_content(place, &mut report);
+    Ok(report)
+}
+
+/// The second copy of the checkpoint must not be ahead of the first, nor of another history.
+fn check_anchor(place: &Place, source: &FolderLog, head: &Checkpoint, log: &Verifier, report: &mut Report) {
+    let Ok(note) = std::fs::read(&place.anchor) else {
+        return report.not_made.push(format!("rollback: there is no second copy of the checkpoint at {}", place.anchor.display()));
+    };
+    match Checkpoint::open(&note, log, &[]) {
+        Err(error) => report.findings.push(format!("anchor: {error}")),
+        Ok((anchor, _)) => {
+            let findings = verify_consistency(source, &anchor, head);
+            if findings.is_empty() {
+                report.made.push(format!("rollback: the log continues the second copy of the checkpoint at {} events", anchor.size));
+            }
+            report.findings.extend(findings.iter().map(ToString::to_string));
+        }
+    }
+}
+
+fn check_content(place: &Place, report: &mut Report) {
+    use recall_store::verify;
+    let bar = output::progress(None, false, "events");
+    let verified = verify::folder(&place.data, &place.root, &mut |done| {
+        bar.set_position(done);
+        true
+    });
+    bar.finish_and_clear();
+    match verified {
+        Ok(content) => {
+            report.made.push(format!("content: {} events against their entries, and searched columns against the events", content.events));
+            report.findings.extend(content.findings.iter().map(ToString::to_string));
+        }
+        Err(error) => report.not_made.push(format!("content of events: {error}")),
+    }
+}

@@ -1,0 +1,18 @@
+//! The real binary on temporary folders. One test binary, so that it is linked once.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod it {
+    pub mod harness;
+
+    mod administration;
+    mod at_rest;
+    mod bad_input;
+    mod basics;
+    mod command_line;
+    mod crash;
+    mod full_disk;
+    mod idempotency;
+    mod lifecycle;
+    mod reading;
+    mod tamper;
+}

@@ -1,0 +1,121 @@
+//! The verifier names the place of what was changed.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::harness::{Trail, copy, done, fails, files, lines, recall};
+
+fn filled(events: usize) -> Trail {
+    let trail = Trail::new();
+    let ingest = trail.token("ingest");
+    let server = trail.serve();
+    server.ingest(&ingest, &lines("a", 0, events)).ok();
+    assert_eq!(server.stop(), Some(0));
+    trail
+}
+
+fn flip(file: &Path, place: usize) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[place] ^= 0x20;
+    std::fs::write(file, bytes).unwrap();
+}
+
+/// Verifies and expects findings: their lines.
+fn findings(data: &Path, vkey: &str) -> Vec<String> {
+    let output = recall(&["--json", "verify", "--data", data.to_str().unwrap(), "--public-key", vkey]);
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    report["findings"].as_array().unwrap().iter().map(|finding| finding.as_str().unwrap().to_owned()).collect()
+}
+
+/// A copy with its keys beside it.
+fn copied(trail: &Trail, name: &str) -> std::path::PathBuf {
+    let data = trail.beside(name);
+    copy(&trail.path(), &data);
+    for extension in ["key", "anchor"] {
+        std::fs::copy(trail.beside(&format!("trail.{extension}")), trail.beside(&format!("{name}.{extension}"))).unwrap();
+    }
+    data
+}
+
+#[test]
+fn a_whole_trail_verifies_and_a_changed_entry_is_named() {
+    let trail = filled(600);
+    done(&["verify", "--data", &trail.data(), "--public-key", &trail.vkey]);
+    let data = copied(&trail, "changed");
+    // Entry 300 lies in bundle 1 at 44 × 35 bytes.
+    flip(&data.join("log/tile/entries/001"), 44 * 35 + 10);
+    let found = findings(&data, &trail.vkey);
+    assert!(found.iter().any(|line| line.contains("entries/001") && line.contains("300")), "{found:?}");
+}
+
+#[test]
+fn every_file_of_a_stopped_trail_is_guarded() {
+    let trail = filled(600);
+    let folder = trail.path();
+    for file in files(&folder) {
+        let name = file.strip_prefix(&folder).unwrap().to_owned();
+        let length = std::fs::metadata(&file).unwrap().len();
+        // Empty files and the reserve hold nothing; SQLite's shared-memory index is made anew.
+        if length == 0 || name == Path::new("reserve") || name.to_str().unwrap().ends_with("-shm") {
+            continue;
+        }
+        let data = copied(&trail, "changed");
+        flip(&data.join(&name), usize::try_from(length / 2).unwrap());
+        let output = recall(&["verify", "--data", data.to_str().unwrap(), "--public-key", &trail.vkey]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let unnoticed = output.status.success() && !text.contains("content of events:");
+        assert!(!unnoticed || same_content(&trail, &data), "{}: {text}", name.display());
+        std::fs::remove_dir_all(data).unwrap();
+    }
+}
+
+/// A byte that means nothing (a free page) may change; then all events come out as they were.
+fn same_content(trail: &Trail, data: &Path) -> bool {
+    let export = |data: &str| done(&["search", "source:urn:ehr:test", "--format", "ndjson", "--data", data]);
+    export(&trail.data()) == export(data.to_str().unwrap())
+}
+
+#[test]
+fn missing_tiles_and_a_missing_checkpoint_are_named() {
+    let trail = filled(600);
+    for name in ["log/tile/0/000", "log/tile/entries/000", "log/checkpoint"] {
+        let data = copied(&trail, "changed");
+        std::fs::remove_file(data.join(name)).unwrap();
+        let found = findings(&data, &trail.vkey);
+        let named = name.strip_prefix("log/").unwrap();
+        assert!(found.iter().any(|line| line.contains(named)), "{name}: {found:?}");
+        std::fs::remove_dir_all(data).unwrap();
+    }
+}
+
+#[test]
+fn another_logs_checkpoint_does_not_pass() {
+    let trail = filled(10);
+    let other = filled(10);
+    let data = copied(&trail, "changed");
+    std::fs::copy(other.path().join("log/checkpoint"), data.join("log/checkpoint")).unwrap();
+    assert!(!findings(&data, &trail.vkey).is_empty());
+    fails(1, &["verify", "--data", &trail.data(), "--public-key", &other.vkey]);
+}
+
+#[test]
+fn without_the_root_key_the_log_is_verified_and_the_rest_is_said() {
+    let trail = filled(10);
+    std::fs::remove_file(trail.beside("trail.key")).unwrap();
+    let report: Value = serde_json::from_str(&done(&["--json", "verify", "--data", &trail.data(), "--public-key", &trail.vkey])).unwrap();
+    assert_eq!(report["findings"], json!([]));
+    assert!(report["not_checked"][0].as_str().unwrap().starts_with("content of events:"), "{report}");
+}
+
+#[test]
+fn while_a_server_works_the_log_is_verified_and_the_rest_is_said() {
+    let trail = filled(10);
+    let server = trail.serve();
+    let report: Value = serde_json::from_str(&done(&["--json", "verify", "--data", &trail.data(), "--public-key", &trail.vkey])).unwrap();
+    assert!(report["not_checked"][0].as_str().unwrap().contains("another process"), "{report}");
+    done(&["verify", "--url", &server.url, "--public-key", &trail.vkey]);
+    fails(1, &["verify", "--url", &server.url, "--public-key", &Trail::new().vkey]);
+    fails(3, &["verify", "--url", "http://127.0.0.1:1", "--public-key", &trail.vkey]);
+}
