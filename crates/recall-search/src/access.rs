@@ -137,6 +137,10 @@ fn text(expr: &Expr) -> Option<&str> {
     }
     match expr {
         Expr::Literal(value, _) => of(value),
+        Expr::Cast(cast) if keeps_values(cast.field.data_type()) => match cast.expr.as_ref() {
+            Expr::Literal(value, _) => of(value),
+            _ => None,
+        },
         _ => None,
     }
 }

@@ -34,6 +34,8 @@ const FIRST_WINDOW: u32 = 1_024;
 const LAST_WINDOW: u32 = 65_536;
 /// Rows of the largest window where the bytes of events are read, which are a hundred times as large as the rest.
 const LAST_CONTENT_WINDOW: u32 = 8_192;
+/// Rows read in one go where no order is asked for: a row group of a segment, so that opening a reader costs little beside reading.
+const WHOLE_WINDOW: u32 = 262_144;
 /// Rows that are found by postings lie apart, each on pages of its own: fewer are read at once.
 const FIRST_LIST: u32 = 128;
 
@@ -45,7 +47,7 @@ pub struct Reading {
     pub question: Arc<Question>,
     /// In which order.
     pub order: Order,
-    /// The share, and of how many: parts of the trail are dealt out in turn.
+    /// The share, and of how many: windows are dealt out in turn.
     pub share: (usize, usize),
     /// The most rows wanted.
     pub fetch: Option<usize>,
@@ -77,20 +79,21 @@ impl Reading {
             Some(lookup) => Some(self.ready(lookup).map_err(external)?),
             None => None,
         };
-        let mut pass = Pass { reading: self, window: self.first_window(lookup.is_some()), left: self.fetch, held: Vec::new(), held_rows: 0, sink };
+        let mut pass = Pass {
+            reading: self,
+            window: self.first_window(lookup.is_some()),
+            dealt: 0,
+            left: self.fetch,
+            held: Vec::new(),
+            held_rows: 0,
+            sink,
+        };
         let parts = self.view.snapshot.parts();
-        let mut units = 0;
         for at in 0..parts.len() {
             let at = if self.order == Order::OldestFirst { at } else { parts.len() - 1 - at };
-            let Some(rows) = parts.get(at).map(|part| self.within(part)).filter(|rows| !rows.is_empty()) else {
-                continue;
-            };
             let Some(part) = parts.get(at) else { continue };
-            units += 1;
-            if units % self.share.1 != self.share.0 {
-                continue;
-            }
-            if !pass.part(part, rows, lookup.as_ref())? {
+            let rows = self.within(part);
+            if !rows.is_empty() && !pass.part(part, rows, lookup.as_ref())? {
                 return Ok(());
             }
         }
@@ -100,11 +103,12 @@ impl Reading {
     fn first_window(&self, listed: bool) -> u32 {
         match (self.order, listed) {
             (_, true) => FIRST_LIST,
-            (Order::Any, false) if self.fetch.is_none() => self.last_window(),
+            (Order::Any, false) if self.fetch.is_none() => WHOLE_WINDOW,
             _ => FIRST_WINDOW,
         }
     }
 
+    /// Also the rows of the largest batch.
     fn last_window(&self) -> u32 {
         if self.question.reads_content() { LAST_CONTENT_WINDOW } else { LAST_WINDOW }
     }
@@ -145,6 +149,8 @@ impl Reading {
 struct Pass<'a> {
     reading: &'a Reading,
     window: u32,
+    /// Windows seen so far, of all shares.
+    dealt: usize,
     left: Option<usize>,
     held: Vec<RecordBatch>,
     held_rows: usize,
@@ -200,12 +206,20 @@ impl Pass<'_> {
         Ok(true)
     }
 
-    /// Reads one window and holds what it answers, until there is enough of it to be worth handing on.
+    /// Reads one window, if it is of this share. False: nobody wants more.
     fn window(&mut self, part: &Part, rows: Rows, length: u32) -> Result<bool> {
         if self.sink.is_closed() {
             return Ok(false);
         }
-        let Reading { view, question, order, .. } = self.reading;
+        let Reading { view, question, order, share, .. } = self.reading;
+        // Every share sees the same windows, so that each row falls to one of them.
+        if length >= self.window {
+            self.window = self.window.saturating_mul(4).min(self.reading.last_window().max(self.window));
+        }
+        self.dealt += 1;
+        if self.dealt % share.1 != share.0 {
+            return Ok(true);
+        }
         view.meter.add(length as usize);
         let scan = Scan {
             columns: question.stored(),
@@ -218,26 +232,35 @@ impl Pass<'_> {
             Err(ReadError::Erased(_)) => return Ok(true),
             other => other.map_err(external)?,
         };
-        let mut answers = Vec::new();
+        let mut newest_last = Vec::new();
         for batch in batches {
             if self.sink.is_closed() {
                 return Ok(false);
             }
             let answer = question.answer(&batch.map_err(external)?)?;
-            if answer.num_rows() > 0 {
-                answers.push(if *order == Order::NewestFirst { reversed(&answer)? } else { answer });
+            if *order == Order::NewestFirst {
+                newest_last.push(answer);
+            } else if !self.hold(answer)? {
+                return Ok(false);
             }
         }
-        if *order == Order::NewestFirst {
-            answers.reverse();
+        for answer in newest_last.iter().rev() {
+            if !self.hold(reversed(answer)?)? {
+                return Ok(false);
+            }
         }
-        self.held_rows += answers.iter().map(RecordBatch::num_rows).sum::<usize>();
-        self.held.extend(answers);
-        let enough = self.held_rows >= self.window as usize || self.left.is_some_and(|left| self.held_rows >= left);
-        if length >= self.window {
-            self.window = self.window.saturating_mul(4).min(self.reading.last_window());
+        Ok(true)
+    }
+
+    /// Holds an answer until there is enough to be worth handing on. False: nobody wants more.
+    fn hold(&mut self, answer: RecordBatch) -> Result<bool> {
+        if answer.num_rows() == 0 {
+            return Ok(true);
         }
-        if enough { self.flush() } else { Ok(true) }
+        self.held_rows += answer.num_rows();
+        self.held.push(answer);
+        let enough = self.window.min(self.reading.last_window()) as usize;
+        if self.held_rows >= enough || self.left.is_some_and(|left| self.held_rows >= left) { self.flush() } else { Ok(true) }
     }
 
     /// Hands on what is held. False: nobody wants more.
@@ -259,6 +282,9 @@ impl Pass<'_> {
 }
 
 fn reversed(batch: &RecordBatch) -> Result<RecordBatch> {
+    if batch.num_columns() == 0 {
+        return Ok(batch.clone());
+    }
     let count = u32::try_from(batch.num_rows()).unwrap_or(u32::MAX);
     Ok(take_record_batch(batch, &UInt32Array::from_iter_values((0..count).rev()))?)
 }

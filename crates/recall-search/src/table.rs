@@ -45,7 +45,8 @@ impl TableProvider for EventsTable {
             None => columns::schema(),
         };
         let question = Question::new(schema, filters, self.view.phi.is_some(), state.execution_props())?;
-        let partitions = state.config().target_partitions();
+        // A lookup is done once, not once for each share.
+        let partitions = if question.access.lookup.is_some() { 1 } else { state.config().target_partitions() };
         Ok(Arc::new(EventsExec::new(self.view.clone(), Arc::new(question), limit, partitions)))
     }
 

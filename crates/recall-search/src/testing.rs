@@ -1,6 +1,7 @@
 //! What this crate's tests share: a small clinic's trail, and the slow and simple way to ask it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -8,7 +9,9 @@ use recall_log::entry::Admission;
 use recall_log::event::Event;
 use recall_log::time::Timestamp;
 use recall_store::keys::RootSource;
+use recall_store::seams::Clock;
 use recall_store::secret::Key32;
+use recall_store::snapshot::Part;
 use recall_store::trail::{Class, InitOptions, OpenOptions, Outcome, Submission, Trail};
 use serde_json::{Value, json};
 
@@ -24,19 +27,41 @@ pub const EVENTS: u64 = 6_000;
 /// A trail in a folder of its own.
 pub struct Clinic {
     pub trail: Arc<Trail>,
+    clock: Arc<StillClock>,
     _folder: tempfile::TempDir,
 }
 
-/// The clinic that tests share: it is never changed.
+/// A clock that stands still until it is set.
+struct StillClock(AtomicI64);
+
+impl Clock for StillClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_micros(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The clinic that tests share: it is never changed. Two months of it are in segments, the third is fresh.
 pub static CLINIC: LazyLock<(Clinic, Vec<Value>)> = LazyLock::new(|| {
     let clinic = Clinic::new();
     let events: Vec<Value> = (0..EVENTS).map(event).collect();
-    let mut at = 0;
-    while at < events.len() {
-        let size = [1, 7, 64, 200][at % 4].min(events.len() - at);
-        clinic.store(&events[at..at + size]);
-        at += size;
+    for (month, events) in events.chunks(events.len() / 3).enumerate() {
+        clinic.clock.0.store(NOW + i64::try_from(month).unwrap() * 31 * 86_400_000_000, Ordering::SeqCst);
+        let mut at = 0;
+        while at < events.len() {
+            let size = [1, 7, 64, 200][at % 4].min(events.len() - at);
+            clinic.store(&events[at..at + size]);
+            at += size;
+        }
     }
+    clinic.trail.wait_published(EVENTS, Duration::from_secs(60)).unwrap();
+    let segments = || clinic.trail.snapshot().parts().iter().filter(|part| matches!(part, Part::Segment(_))).count();
+    for _ in 0..6_000 {
+        if segments() == 2 {
+            break;
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    assert_eq!(segments(), 2, "the months before the last become segments");
     (clinic, events)
 });
 
@@ -45,8 +70,14 @@ impl Clinic {
         let folder = tempfile::tempdir().unwrap();
         let root = RootSource::File(folder.path().join("trail.key"));
         Trail::init(&InitOptions::new(folder.path().join("trail"), root.clone(), LOG)).unwrap();
-        let options = OpenOptions { publish_interval: Duration::ZERO, reserve_bytes: 1 << 16, ..OpenOptions::new(folder.path().join("trail"), root) };
-        Self { trail: Arc::new(Trail::open(options).unwrap()), _folder: folder }
+        let clock = Arc::new(StillClock(AtomicI64::new(NOW)));
+        let options = OpenOptions {
+            publish_interval: Duration::ZERO,
+            reserve_bytes: 1 << 16,
+            clock: Arc::clone(&clock) as Arc<dyn Clock>,
+            ..OpenOptions::new(folder.path().join("trail"), root)
+        };
+        Self { trail: Arc::new(Trail::open(options).unwrap()), clock, _folder: folder }
     }
 
     pub fn store(&self, events: &[Value]) -> Vec<Outcome> {

@@ -96,12 +96,7 @@ const SALTS_AT_ONCE: usize = 64;
 impl Encoder {
     /// Takes the trail's token and dedupe keys.
     pub fn new(keys: &Keys, random: Arc<dyn Random>) -> Self {
-        Self(Arc::new(Shared {
-            tokens: Tokens::new(keys),
-            identity: Mac::new(&keys.trail(TrailKey::Dedupe)),
-            random,
-            spare: Mutex::new(Vec::new()),
-        }))
+        Self(Arc::new(Shared { tokens: Tokens::new(keys), identity: Mac::new(&keys.trail(TrailKey::Dedupe)), random, spare: Mutex::new(Vec::new()) }))
     }
 
     /// The maker of this trail's tokens.
@@ -133,10 +128,7 @@ impl Encoder {
         let before = public.get(..received_at.start).unwrap_or(public);
         let after = public.get(received_at.end..).unwrap_or_default();
         let tag = mac.sign(&[&[2], before, after, &[0], phi]);
-        Identity {
-            key: key.first_chunk().copied().map_or(0, u128::from_be_bytes),
-            tag: tag.first_chunk().copied().map_or(0, u64::from_be_bytes),
-        }
+        Identity { key: key.first_chunk().copied().map_or(0, u128::from_be_bytes), tag: tag.first_chunk().copied().map_or(0, u64::from_be_bytes) }
     }
 
     fn keep(&self, scratch: Scratch) {

@@ -374,12 +374,6 @@ impl Catalog {
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
-
-    /// Gives up to `pages` freed pages back to the file system.
-    pub fn vacuum(&mut self, pages: u32) -> Result<(), ApplyError> {
-        let Some(conn) = &self.conn else { return Ok(()) };
-        Ok(conn.execute_batch(&format!("PRAGMA incremental_vacuum({pages})"))?)
-    }
 }
 
 fn sql(number: u64) -> Result<i64, ApplyError> {

@@ -104,16 +104,11 @@ pub struct Compactor {
 }
 
 impl Compactor {
-    /// Starts the thread with the usual options.
-    pub fn start(wiring: Wiring) -> std::io::Result<Self> {
-        Self::start_with(wiring, Options::default())
-    }
-
     /// Starts the thread.
-    pub fn start_with(wiring: Wiring, options: Options) -> std::io::Result<Self> {
+    pub fn start(wiring: Wiring) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("compactor".to_owned()).spawn(move || run(&own, Work::new(wiring, options)))?;
+        let thread = std::thread::Builder::new().name("compactor".to_owned()).spawn(move || run(&own, Work::new(wiring, Options::default())))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 

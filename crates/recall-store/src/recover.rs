@@ -16,9 +16,6 @@ use crate::publisher::Signed;
 use crate::seams::Step;
 use crate::trail::{Folder, LockError, OpenError, OpenOptions, RECOVERED_FROM, Trail};
 
-#[cfg(test)]
-mod tests;
-
 /// Why a trail was not recovered.
 #[derive(Debug, Error)]
 pub enum RecoverError {

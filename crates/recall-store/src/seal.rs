@@ -9,6 +9,9 @@ use thiserror::Error;
 use crate::seams::Random;
 use crate::secret::Key32;
 
+#[cfg(test)]
+mod tests;
+
 /// How much longer the sealed bytes are than the plain ones: nonce and tag.
 pub const OVERHEAD: usize = NONCE_LEN + 16;
 

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
-use parquet::errors::ParquetError;
 use thiserror::Error;
 
 use crate::columns::Column;
@@ -56,10 +55,6 @@ pub enum ReadError {
 impl ReadError {
     pub(crate) fn damaged(place: impl Into<String>, what: impl ToString) -> Self {
         Self::Damaged { place: place.into(), what: what.to_string() }
-    }
-
-    pub(crate) fn parquet(place: &str, error: &ParquetError) -> Self {
-        Self::damaged(place, error)
     }
 }
 

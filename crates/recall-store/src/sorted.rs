@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowSelection,
+};
 use parquet::basic::{Compression, Encoding};
 use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
@@ -18,9 +20,7 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::encrypted::{
-    FileFacts, FileWriter, SharedFile, WriteError, decryption, encryption, guarded, properties, row_groups, split_by_group,
-};
+use crate::encrypted::{FileFacts, FileWriter, SharedFile, WriteError, decryption, encryption, guarded, properties, row_groups, split_by_group};
 use crate::secret::Key32;
 use crate::snapshot::ReadError;
 
@@ -209,7 +209,8 @@ impl SortedFile {
 
     fn read(&self, ranges: Option<Vec<Range<usize>>>, batch_rows: usize) -> Result<SortedRows, ReadError> {
         let reader = guarded(&self.place, || {
-            let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone()).with_batch_size(batch_rows);
+            let mut builder =
+                ParquetRecordBatchReaderBuilder::new_with_metadata(self.file.clone(), self.metadata.clone()).with_batch_size(batch_rows);
             if let Some(ranges) = ranges {
                 // Row groups without a row wanted are left out: skipping through them would cost more than the lookup.
                 let (mut groups, mut within, mut before) = (Vec::new(), Vec::new(), 0);

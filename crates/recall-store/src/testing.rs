@@ -102,7 +102,7 @@ pub(crate) fn received_at(number: u64) -> Timestamp {
 
 /// The actor of event `number`; every eleventh event is a patient's own.
 pub(crate) fn actor(number: u64) -> String {
-    if number % 11 == 0 { patient(number) } else { format!("nurse-{}", number % 7) }
+    if number.is_multiple_of(11) { patient(number) } else { format!("nurse-{}", number % 7) }
 }
 
 /// The patient of event `number`.
@@ -112,9 +112,10 @@ pub(crate) fn patient(number: u64) -> String {
 
 /// Event `number` of a small clinic, as a sender writes it.
 pub(crate) fn clinic(number: u64) -> String {
-    let kind = if number % 11 == 0 { "patient" } else { "user" };
-    let second = if number % 5 == 0 { format!(r#",{{"type":"fhir:Patient","patient_id":"{}"}}"#, patient(number + 1)) } else { String::new() };
-    let app = if number % 3 == 0 { String::new() } else { r#""app":"charts","#.to_owned() };
+    let kind = if number.is_multiple_of(11) { "patient" } else { "user" };
+    let second =
+        if number.is_multiple_of(5) { format!(r#",{{"type":"fhir:Patient","patient_id":"{}"}}"#, patient(number + 1)) } else { String::new() };
+    let app = if number.is_multiple_of(3) { String::new() } else { r#""app":"charts","#.to_owned() };
     format!(
         r#"{{"source":"urn:ehr:test","seq":{number},"time":"{}","action":"chart.{}","op":"R","outcome":{{"status":"success"}},
         "actor":{{"type":"{kind}","id":"{}","session_id":"s{}"}},"purpose":["TREAT"],"break_glass":{},
@@ -122,10 +123,10 @@ pub(crate) fn clinic(number: u64) -> String {
         "context":{{{app}"ip":"10.0.0.{}"}},"request":{{"protocol":"fhir","statement":"GET /Patient/{number}?name=Qwertzuiop","rows":{}}},
         "description":"looked at the chart of room {number}"}}"#,
         received_at(number),
-        if number % 2 == 0 { "viewed" } else { "printed" },
+        if number.is_multiple_of(2) { "viewed" } else { "printed" },
         actor(number),
         number / 4,
-        number % 13 == 0,
+        number.is_multiple_of(13),
         patient(number),
         number % 250,
         number % 40,

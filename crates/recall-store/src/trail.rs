@@ -35,7 +35,7 @@ use crate::compactor::Compactor;
 use crate::dedupe::Dedupe;
 use crate::keys::{Keys, PhiAccess, RootSource};
 use crate::publisher::{Publication, PublisherThread};
-use crate::seams::{Clock, Faults, Random};
+use crate::seams::{Clock, Random};
 use crate::snapshot::{ReadError, Snapshot, Snapshots};
 use crate::source::{Register, Source};
 
@@ -81,7 +81,6 @@ pub struct Trail {
     copy: bool,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
-    faults: Arc<dyn Faults>,
     /// Held until all else is closed.
     _lock: Option<FolderLock>,
 }

@@ -31,7 +31,7 @@ pub fn json(value: &Value) -> Result<(), Failure> {
 /// Writes a table for eyes. On a terminal it keeps to the terminal's width.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> Result<(), Failure> {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_header(header.iter().copied());
+    table.load_style(presets::NOTHING).set_header(header.iter().copied());
     if io::stdout().is_terminal() {
         table.set_content_arrangement(ContentArrangement::Dynamic);
     }

@@ -13,6 +13,7 @@ mod it {
     mod full_disk;
     mod idempotency;
     mod lifecycle;
+    mod outside;
     mod reading;
     mod tamper;
 }

@@ -65,7 +65,8 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
         Just(serde_json::Value::Null),
         any::<bool>().prop_map(serde_json::Value::from),
         (-1_000_000_i64..1_000_000).prop_map(serde_json::Value::from),
-        any::<f64>().prop_filter("carried", |number| Number::new(*number).is_some()).prop_map(serde_json::Value::from),
+        // Few enough digits for the other parser to read them exactly; all doubles have a property of their own.
+        any::<i32>().prop_map(|number| serde_json::Value::from(f64::from(number) / 256.0)),
         any::<String>().prop_map(serde_json::Value::from),
     ];
     leaf.prop_recursive(5, 40, 6, |inner| {
@@ -98,6 +99,17 @@ fn as_doubles(value: serde_json::Value) -> serde_json::Value {
 }
 
 proptest! {
+    #[test]
+    fn numbers_come_back_to_the_last_bit(value: f64) {
+        if let Some(carried) = Number::new(value) {
+            let mut out = Vec::new();
+            number(&mut out, carried);
+            let text = String::from_utf8(out).unwrap();
+            prop_assert_eq!(text.parse::<f64>().unwrap().to_bits(), (value + 0.0).to_bits());
+            prop_assert!(Reader::over(&text).number().unwrap() == carried, "{}", text);
+        }
+    }
+
     #[test]
     fn canonical_form_means_the_same_and_is_its_own(json in any_json()) {
         let canonical = canonicalize(serde_json::to_string_pretty(&json).unwrap().as_bytes()).unwrap();

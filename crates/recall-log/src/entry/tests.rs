@@ -170,11 +170,11 @@ proptest! {
     fn what_is_parsed_is_what_was_written(tape in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut event = event_of(tape);
         event.op = Some(Op::Authenticate);
-        let mut members: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(&write::whole(&event, &ADMISSION)).unwrap();
-        members.remove("received_at");
-        let sent = serde_json::to_vec(&members).unwrap();
+        let whole = write::whole(&event, &ADMISSION);
+        let span = received_at_span(&whole).unwrap();
+        let sent = [&whole[..span.start], &whole[span.end..]].concat();
         let Ok(parsed) = Event::parse(&sent) else { return Ok(()) };
-        prop_assert_eq!(text(write::whole(&parsed, &ADMISSION)), text(write::whole(&event, &ADMISSION)));
+        prop_assert_eq!(text(write::whole(&parsed, &ADMISSION)), text(&whole));
     }
 
     #[test]

@@ -1,14 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod schema;
+
 use super::*;
+use schema::Schema;
 use serde_json::{Value as Json, json};
 
 const GOOD: &str = include_str!("../../vectors/events-good.ndjson");
 const BAD: &str = include_str!("../../vectors/events-bad.tsv");
-
-fn schema() -> jsonschema::Validator {
-    jsonschema::validator_for(&serde_json::from_str(SCHEMA).unwrap()).unwrap()
-}
 
 fn error_of(json: &[u8]) -> Option<String> {
     Event::parse(json).err().map(|error| error.to_string())
@@ -25,7 +24,7 @@ fn event_with(members: Json) -> Json {
 
 #[test]
 fn good_events_pass_parser_and_schema() {
-    let schema = schema();
+    let schema = Schema::new(SCHEMA);
     for line in GOOD.lines() {
         assert_eq!(error_of(line.as_bytes()), None, "{line}");
         assert!(schema.is_valid(&serde_json::from_str(line).unwrap()), "{line}");
@@ -34,7 +33,7 @@ fn good_events_pass_parser_and_schema() {
 
 #[test]
 fn bad_events_are_refused_with_field_and_remedy() {
-    let schema = schema();
+    let schema = Schema::new(SCHEMA);
     for line in BAD.lines() {
         let (expected, event) = line.split_once('\t').unwrap();
         let (beyond_schema, expected) = match expected.strip_prefix('~') {
@@ -50,7 +49,7 @@ fn bad_events_are_refused_with_field_and_remedy() {
 
 #[test]
 fn limits_hold_at_below_and_above() {
-    let schema = schema();
+    let schema = Schema::new(SCHEMA);
     let text = |length: usize| "x".repeat(length);
     let many = |length: usize, value: &Json| vec![value.clone(); length];
     let target = |member: &str, value: Json| json!({"targets": [{"type": "t", member: value}]});

@@ -38,7 +38,9 @@ fn postings_serve_equality_and_what_is_built_of_it() {
     assert_eq!(lookup(col("actor").eq(lit("a")).and(col("session").eq(lit("s")))), Some(Lookup::All(vec![a.clone(), s.clone()])));
     assert_eq!(lookup(has_patient("p").or(col("session").eq(lit("s")))), Some(Lookup::Any(vec![p, s])));
     assert_eq!(lookup(in_list(col("actor"), vec![lit("a"), lit("a")], false)), Some(Lookup::Any(vec![a.clone(), a.clone()])));
-    assert_eq!(lookup(cast(col("actor"), DataType::Utf8).eq(lit("a"))), Some(a));
+    assert_eq!(lookup(cast(col("actor"), DataType::Utf8).eq(lit("a"))), Some(a.clone()));
+    let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
+    assert_eq!(lookup(col("actor").eq(cast(lit("a"), dictionary))), Some(a));
 }
 
 #[test]

@@ -191,7 +191,7 @@ fn an_unknown_field_has_neighbours() {
     assert_eq!(wrong("a actoin:x"), (3, Problem::UnknownField(vec!["action", "actor.id"])));
     assert_eq!(wrong("patiemt:x").1, Problem::UnknownField(vec!["targets.patient_id"]));
     assert_eq!(wrong("zzzzzzzz:x").1, Problem::UnknownField(vec![]));
-    assert_eq!(wrong("metadata.:x").1, Problem::UnknownField(vec![]));
+    assert_eq!(wrong("metadata.:x").1, Problem::UnknownField(vec!["metadata"]));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use datafusion::execution::context::ExecutionProps;
-use datafusion::logical_expr::{col, in_list, lit};
+use datafusion::logical_expr::{Expr, col, in_list, lit};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::StreamExt;
 
@@ -30,15 +30,19 @@ impl Sink for Taker {
     }
 }
 
-fn question(filters: &[datafusion::logical_expr::Expr]) -> Arc<Question> {
+fn question(filters: &[Expr]) -> Arc<Question> {
     let schema = Arc::new(columns::schema().project(&[0]).unwrap());
     Arc::new(Question::new(schema, filters, true, &ExecutionProps::new()).unwrap())
 }
 
-fn read(order: Order, share: (usize, usize), left: usize, filters: &[datafusion::logical_expr::Expr]) -> (Vec<i64>, u64) {
+fn read(order: Order, share: (usize, usize), left: usize, filters: &[Expr]) -> (Vec<i64>, u64) {
+    fetched(order, share, left, filters, None)
+}
+
+fn fetched(order: Order, share: (usize, usize), left: usize, filters: &[Expr], fetch: Option<usize>) -> (Vec<i64>, u64) {
     let view = CLINIC.0.view();
     let mut taker = Taker { left, indexes: Vec::new() };
-    Reading { view: view.clone(), question: question(filters), order, share, fetch: None }.run(&mut taker).unwrap();
+    Reading { view: view.clone(), question: question(filters), order, share, fetch }.run(&mut taker).unwrap();
     (taker.indexes, view.meter.rows())
 }
 
@@ -47,9 +51,11 @@ fn every_order_gives_every_row_once() {
     let all: Vec<i64> = (0..EVENTS as i64).collect();
     assert_eq!(read(Order::OldestFirst, (0, 1), usize::MAX, &[]).0, all);
     assert_eq!(read(Order::NewestFirst, (0, 1), usize::MAX, &[]).0, all.iter().rev().copied().collect::<Vec<_>>());
-    let mut shared: Vec<i64> = (0..3).flat_map(|share| read(Order::Any, (share, 3), usize::MAX, &[]).0).collect();
-    shared.sort_unstable();
-    assert_eq!(shared, all);
+    for fetch in [None, Some(usize::MAX)] {
+        let mut shared: Vec<i64> = (0..3).flat_map(|share| fetched(Order::Any, (share, 3), usize::MAX, &[], fetch).0).collect();
+        shared.sort_unstable();
+        assert_eq!(shared, all);
+    }
 }
 
 #[test]

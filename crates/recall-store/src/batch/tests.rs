@@ -4,13 +4,13 @@ use recall_log::entry::{Facets, commit, received_at_span};
 use recall_log::event::Event;
 use recall_log::merkle::leaf_hash;
 
-use super::section::{self, Place, Section, Side};
+use super::section::compressor;
 use super::*;
 use crate::testing::{Bench, Seeded, actor, admission, clinic, patient};
 
 fn opened(batch: &Batch) -> (Section, Section) {
     let count = u32::try_from(batch.len()).unwrap();
-    let unpack = |packed: &[u8]| Section::unpack(count, packed, &mut section::decompressor().unwrap()).unwrap();
+    let unpack = |packed: &[u8]| Section::unpack(count, packed, &mut decompressor().unwrap()).unwrap();
     (unpack(&batch.packed.public), unpack(&batch.packed.phi))
 }
 
@@ -99,7 +99,10 @@ fn retain_equals_a_batch_of_those_events_alone() {
     let ((public, phi), (alone_public, alone_phi)) = (opened(&kept), opened(&alone));
     for row in 0..kept.len() {
         assert_eq!((public.part(row), phi.part(row)), (alone_public.part(row), alone_phi.part(row)));
-        assert_eq!(kept.entries()[row], commit(public.part(row).unwrap(), phi.part(row).unwrap(), &public.salt(row).unwrap(), &phi.salt(row).unwrap()));
+        assert_eq!(
+            kept.entries()[row],
+            commit(public.part(row).unwrap(), phi.part(row).unwrap(), &public.salt(row).unwrap(), &phi.salt(row).unwrap())
+        );
     }
 }
 
@@ -124,14 +127,14 @@ fn a_section_opens_at_its_own_place_only() {
     let bench = Bench::new();
     let batch = bench.batch(0..8);
     let sealed = batch.seal(100, 1, &bench.keys, &bench.phi, &Seeded::new(1)).unwrap();
-    let key = bench.keys.public(1, crate::keys::PublicKey::Batch(100)).unwrap();
+    let key = bench.keys.public(1, PublicKey::Batch(100)).unwrap();
     let place = Place { first_index: 100, count: 8, key_set: 1 };
-    assert!(section::open(&key, place, Side::Public, &sealed.public).is_ok());
+    assert!(open(&key, place, Side::Public, &sealed.public).is_ok());
     for wrong in [Place { first_index: 101, ..place }, Place { count: 9, ..place }, Place { key_set: 2, ..place }] {
-        assert!(section::open(&key, wrong, Side::Public, &sealed.public).is_err());
+        assert!(open(&key, wrong, Side::Public, &sealed.public).is_err());
     }
-    assert!(section::open(&key, place, Side::Phi, &sealed.public).is_err());
-    assert!(section::open(&key, place, Side::Public, &sealed.phi).is_err());
+    assert!(open(&key, place, Side::Phi, &sealed.public).is_err());
+    assert!(open(&key, place, Side::Public, &sealed.phi).is_err());
 }
 
 #[test]
@@ -139,15 +142,15 @@ fn any_changed_byte_of_a_sealed_section_is_noticed() {
     let bench = Bench::new();
     let batch = bench.batch(0..1);
     let sealed = batch.seal(0, 1, &bench.keys, &bench.phi, &Seeded::new(1)).unwrap();
-    let key = bench.keys.public(1, crate::keys::PublicKey::Batch(0)).unwrap();
+    let key = bench.keys.public(1, PublicKey::Batch(0)).unwrap();
     let place = Place { first_index: 0, count: 1, key_set: 1 };
     for at in 0..sealed.public.len() {
         let mut changed = sealed.public.to_vec();
         changed[at] ^= 1;
-        assert!(section::open(&key, place, Side::Public, &changed).is_err(), "byte {at}");
+        assert!(open(&key, place, Side::Public, &changed).is_err(), "byte {at}");
     }
     for length in 0..sealed.public.len() {
-        assert!(section::open(&key, place, Side::Public, &sealed.public[..length]).is_err(), "cut to {length}");
+        assert!(open(&key, place, Side::Public, &sealed.public[..length]).is_err(), "cut to {length}");
     }
 }
 
@@ -156,8 +159,8 @@ fn packed_sections_of_the_wrong_shape_are_refused() {
     let mut section = Section::default();
     section.push(&[1; 16], b"one");
     section.push(&[2; 16], b"two");
-    let packed = section.pack(&mut section::compressor().unwrap()).unwrap();
-    let unpack = |count: u32, packed: &[u8]| Section::unpack(count, packed, &mut section::decompressor().unwrap()).is_ok();
+    let packed = section.pack(&mut compressor().unwrap()).unwrap();
+    let unpack = |count: u32, packed: &[u8]| Section::unpack(count, packed, &mut decompressor().unwrap()).is_ok();
     assert!(unpack(2, &packed));
     assert!(!unpack(1, &packed));
     assert!(!unpack(3, &packed));

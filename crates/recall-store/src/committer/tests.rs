@@ -1,0 +1,119 @@
+//! The queue and the group, without a disk. The whole committer is tested through `Trail`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use super::group::{Group, Known};
+use super::queue::{Job, Queue};
+use super::*;
+use crate::catalog::Kind;
+use crate::dedupe::Dedupe;
+use crate::testing::Bench;
+
+fn weighing(bytes: usize, class: Class, closed: &Arc<AtomicU32>) -> Job {
+    let rows = vec![RowChange::put(Kind::Setting, "", vec![0; bytes])];
+    let closed = Arc::clone(closed);
+    let done: Done = Box::new(move |result| {
+        assert_eq!(result, Err(CommitError::Closed));
+        closed.fetch_add(1, Ordering::SeqCst);
+    });
+    Job::submit(Submission { batches: vec![], rows, expect: vec![], class }, None, done)
+}
+
+#[test]
+fn the_byte_budget_holds_at_its_edge_and_frees_what_is_taken() {
+    let queue = Queue::default();
+    let closed = Arc::default();
+    queue.push(weighing(QUEUE_BYTES - 1, Class::Ingest, &closed)).unwrap();
+    queue.push(weighing(1, Class::Ingest, &closed)).unwrap();
+    assert_eq!(queue.push(weighing(1, Class::Ingest, &closed)), Err(SubmitError::Busy));
+    let mut jobs = Vec::new();
+    assert!(queue.take(&mut jobs));
+    // The first alone is more than one commit takes.
+    assert_eq!(jobs.len(), 1);
+    queue.push(weighing(1, Class::Ingest, &closed)).unwrap();
+    assert_eq!(closed.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn one_submission_larger_than_the_budget_fits_into_an_empty_queue() {
+    let queue = Queue::default();
+    queue.push(weighing(QUEUE_BYTES + 1, Class::Ingest, &Arc::default())).unwrap();
+    assert!(queue.is_waiting());
+}
+
+#[test]
+fn a_backlog_stops_ingest_at_its_limit_and_no_duty() {
+    let queue = Queue::default();
+    let closed = Arc::default();
+    queue.report(FRESH_LIMIT - 1, false);
+    queue.push(weighing(1, Class::Ingest, &closed)).unwrap();
+    queue.report(FRESH_LIMIT, false);
+    assert_eq!(queue.push(weighing(1, Class::Ingest, &closed)), Err(SubmitError::Busy));
+    queue.push(weighing(1, Class::Duty, &closed)).unwrap();
+}
+
+#[test]
+fn each_job_is_answered_once_however_the_queue_ends() {
+    let closed = Arc::default();
+    let queue = Queue::default();
+    queue.push(weighing(1, Class::Ingest, &closed)).unwrap();
+    queue.push(weighing(1, Class::Duty, &closed)).unwrap();
+    let mut jobs = Vec::new();
+    assert!(queue.take(&mut jobs));
+    queue.push(weighing(1, Class::Ingest, &closed)).unwrap();
+    queue.abandon();
+    assert_eq!(closed.load(Ordering::SeqCst), 1);
+    drop(jobs);
+    assert_eq!(closed.load(Ordering::SeqCst), 3);
+    assert_eq!(queue.push(weighing(1, Class::Duty, &closed)), Err(SubmitError::Closed));
+    assert!(!queue.take(&mut Vec::new()));
+    // A refused job is not answered: its sender has the error.
+    assert_eq!(closed.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn a_draining_queue_takes_calls_and_no_submissions() {
+    let queue = Queue::default();
+    queue.drain();
+    assert_eq!(queue.push(weighing(1, Class::Duty, &Arc::default())), Err(SubmitError::Closed));
+    queue.push(Job::Call(Box::new(|_| {}))).unwrap();
+    assert!(queue.is_closed());
+}
+
+fn known<'a>(dedupe: &'a Dedupe, leaf: &'a dyn Fn(u64) -> Result<Hash, CommitError>) -> Known<'a> {
+    Known { dedupe, leaf, erased: &|index| index == 1 }
+}
+
+#[test]
+fn a_group_gives_indexes_in_order_and_tells_all_kinds_of_repeats() {
+    let bench = Bench::new();
+    let dedupe = Dedupe::open(bench.path(), vec![], &bench.keys, 1 << 20).unwrap();
+    dedupe.insert(0, bench.batch(0..3).identities());
+    let leaf = |index: u64| Ok([u8::try_from(index).unwrap(); 32]);
+    let mut group = Group::new(3);
+    let first = group.add(vec![bench.batch([5, 0, 6, 1, 5])], &known(&dedupe, &leaf)).unwrap();
+    let expected = [(3, Status::Stored), (0, Status::Duplicate), (4, Status::Stored), (1, Status::Erased), (3, Status::Duplicate)];
+    assert_eq!(first.iter().map(|outcome| (outcome.index, outcome.status)).collect::<Vec<_>>(), expected);
+    assert_eq!((first[1].leaf_hash, first[4].leaf_hash), ([0; 32], first[0].leaf_hash));
+    let second = group.add(vec![bench.batch([6]), bench.batch([7])], &known(&dedupe, &leaf)).unwrap();
+    assert_eq!(second.iter().map(|outcome| outcome.index).collect::<Vec<_>>(), [4, 5]);
+    let placed: Vec<(u64, usize)> = group.placed.iter().map(|placed| (placed.first_index, placed.batch.len())).collect();
+    assert_eq!(placed, [(3, 2), (5, 1)]);
+}
+
+#[test]
+fn a_submission_that_fails_leaves_the_group_as_it_was() {
+    let bench = Bench::new();
+    let dedupe = Dedupe::open(bench.path(), vec![], &bench.keys, 1 << 20).unwrap();
+    dedupe.insert(0, bench.batch(0..1).identities());
+    let fails = |_| Err(CommitError::Failed("no tile".to_owned()));
+    let mut group = Group::new(1);
+    group.add(vec![bench.batch([1])], &known(&dedupe, &fails)).unwrap();
+    group.add(vec![bench.batch([2, 3]), bench.batch([4, 0])], &known(&dedupe, &fails)).unwrap_err();
+    assert_eq!(group.placed.len(), 1);
+    let outcomes = group.add(vec![bench.batch([4, 3])], &known(&dedupe, &fails)).unwrap();
+    assert!(outcomes.iter().all(|outcome| outcome.status == Status::Stored));
+    assert_eq!(outcomes[0].index, 2);
+}

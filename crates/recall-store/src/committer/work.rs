@@ -104,11 +104,6 @@ impl Worker {
         Self { phi: parts.keys.phi_access(), next_id: parts.state.next_id, parts, full_since: None }
     }
 
-    /// The state as of the last commit.
-    pub(crate) fn state(&self) -> &State {
-        &self.parts.state
-    }
-
     /// Commits a group. Those who queue hear how things stand before anybody is answered.
     fn commit(&mut self, mut group: Vec<Submitted>, queue: &Queue) {
         let full = self.full_since.is_some() && !self.has_room_again();

@@ -4,8 +4,8 @@ use std::fs;
 use std::sync::atomic::AtomicBool;
 
 use super::*;
-use crate::encrypted::FileFacts;
 use crate::dedupe::RunRow;
+use crate::encrypted::FileFacts;
 use crate::segment::{Plan, Segment, write};
 use crate::snapshot::{Erased, Part};
 use crate::testing::Bench;
@@ -114,7 +114,8 @@ fn small_segments_merge_first_and_a_busy_trail_waits_for_a_backlog() {
 
 #[test]
 fn runs_of_one_tier_merge() {
-    let row = |first_index: u64, tier| RunRow { id: first_index, first_index, count: 10, tier, file: FileFacts { size_bytes: 0, sha256: String::new() } };
+    let row =
+        |first_index: u64, tier| RunRow { id: first_index, first_index, count: 10, tier, file: FileFacts { size_bytes: 0, sha256: String::new() } };
     let rows = |tiers: &[u32]| (0..).step_by(10).zip(tiers).map(|(first, tier)| row(first, *tier)).collect::<Vec<_>>();
     assert_eq!(choice::merge_runs(&rows(&[0, 0]), &options()), None);
     assert_eq!(choice::merge_runs(&rows(&[1, 0, 0, 0, 0]), &options()), Some(10..40));
@@ -126,7 +127,17 @@ fn runs_of_one_tier_merge() {
 fn leftovers_go_and_the_rest_stays() {
     let place = tempfile::tempdir().unwrap();
     for (folder, names) in [
-        (SEGMENTS, &["0000000000000001.events", "0000000000000001.postings", "0000000000000002.events", "0000000000000003.events.tmp", "notes.txt", "0000000000000002.run"][..]),
+        (
+            SEGMENTS,
+            &[
+                "0000000000000001.events",
+                "0000000000000001.postings",
+                "0000000000000002.events",
+                "0000000000000003.events.tmp",
+                "notes.txt",
+                "0000000000000002.run",
+            ][..],
+        ),
         (DEDUPE, &["0000000000000001.run", "0000000000000004.run", "0000000000000004.run.tmp", "4.run"][..]),
     ] {
         fs::create_dir(place.path().join(folder)).unwrap();
@@ -134,7 +145,8 @@ fn leftovers_go_and_the_rest_stays() {
     }
     remove_leftovers(place.path(), &[1], &[4]).unwrap();
     let left = |folder: &str| {
-        let mut names: Vec<_> = fs::read_dir(place.path().join(folder)).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            fs::read_dir(place.path().join(folder)).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     };

@@ -1,6 +1,7 @@
 //! The steps: files first, then one catalog transaction, then the swap in memory (`docs/format.md` section 8).
 
 use std::collections::HashSet;
+use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -106,18 +107,22 @@ impl Work {
     }
 
     fn make_segment(&self, run: &[Arc<Fresh>], stop: &AtomicBool) -> Result<(), CompactError> {
-        let Some((fresh, key_set)) = Fresh::join(run)?.map(|fresh| { let set = fresh.key_set(); (Arc::new(fresh), set) }) else { return Ok(()) };
+        let Some(fresh) = Fresh::join(run)?.map(Arc::new) else { return Ok(()) };
         let parts = [Part::Fresh(Arc::clone(&fresh))];
-        let segment = self.write_segment(&parts, 0, key_set, self.options.zstd_levels.0, stop)?;
-        let id = self.wiring.handle.next_id()?;
+        let segment = self.write_segment(&parts, 0, fresh.key_set(), self.options.zstd_levels.0, stop)?;
+        let id = self.wiring.handle.next_id().inspect_err(|_| segment.mark_obsolete())?;
+        let forget = || {
+            segment.mark_obsolete();
+            self.drop_run(id);
+        };
         let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.write_run(id, fresh.first_index(), fresh.identities()));
-        let run = run.inspect_err(|_| { segment.mark_obsolete(); self.drop_run(id); })?;
+        let run = run.inspect_err(|_| forget())?;
         let change = Change {
-            remove_batches: vec![fresh.first_index()..fresh.end()],
+            remove_batches: once(fresh.first_index()..fresh.end()).collect(),
             rows: vec![put_segment(segment.row()), put_run(&run)],
             ..Change::default()
         };
-        self.commit(change).inspect_err(|error| if not_applied(error) { segment.mark_obsolete(); self.drop_run(id); })?;
+        self.commit(change, forget)?;
         self.wiring.snapshots.replace(Part::Segment(segment))?;
         self.wiring.dedupe.adopt(run)?;
         Ok(())
@@ -130,7 +135,7 @@ impl Work {
         let merged = self.write_segment(&parts, tier, first.key_set(), self.options.zstd_levels.1, stop)?;
         let mut rows: Vec<RowChange> = segments.iter().map(|old| RowChange::remove(Kind::Segment, SegmentRow::name(old.row().id))).collect();
         rows.push(put_segment(merged.row()));
-        self.commit(Change { rows, ..Change::default() }).inspect_err(|error| if not_applied(error) { merged.mark_obsolete(); })?;
+        self.commit(Change { rows, ..Change::default() }, || merged.mark_obsolete())?;
         self.wiring.snapshots.replace(Part::Segment(merged))?;
         segments.iter().for_each(|old| old.mark_obsolete());
         Ok(())
@@ -140,7 +145,8 @@ impl Work {
         let id = self.wiring.handle.next_id()?;
         let folder = self.wiring.folder.join(SEGMENTS);
         let plan = Plan { id, tier, key_set, parts, zstd_level, stop };
-        let written = guarded(&*self.wiring.faults, Step::SegmentWrite, || segment::write(&folder, &plan, &self.wiring.keys, &self.wiring.keys.phi_access()));
+        let written =
+            guarded(&*self.wiring.faults, Step::SegmentWrite, || segment::write(&folder, &plan, &self.wiring.keys, &self.wiring.keys.phi_access()));
         let opened = written.map_err(CompactError::from).and_then(|row| Ok(Segment::open(&folder, row, &self.wiring.keys)?));
         let segment = opened.inspect_err(|_| {
             // What can't be removed now is a leftover that the next start removes.
@@ -155,24 +161,24 @@ impl Work {
         let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.merge_runs(id, range)).inspect_err(|_| self.drop_run(id))?;
         let mut rows: Vec<RowChange> = old.iter().map(|row| RowChange::remove(Kind::Run, RunRow::name(row.id))).collect();
         rows.push(put_run(&run));
-        self.commit(Change { rows, ..Change::default() }).inspect_err(|error| if not_applied(error) { self.drop_run(id); })?;
+        self.commit(Change { rows, ..Change::default() }, || self.drop_run(id))?;
         self.wiring.dedupe.adopt(run)?;
         Ok(())
     }
 
-    fn commit(&self, change: Change) -> Result<(), CommitError> {
-        self.wiring.handle.change(Step::SegmentSwap, change)
+    /// Puts new files into the catalog, or forgets them. Files that the catalog may name after all must stay.
+    fn commit(&self, change: Change, forget: impl FnOnce()) -> Result<(), CommitError> {
+        let changed = self.wiring.handle.change(Step::SegmentSwap, change);
+        if !matches!(changed, Ok(()) | Err(CommitError::Unknown(_) | CommitError::Closed)) {
+            forget();
+        }
+        changed
     }
 
     fn drop_run(&self, id: u64) {
         // What can't be removed now is a leftover that the next start removes.
         let _ = dedupe::remove_file(&self.wiring.folder.join(DEDUPE), id);
     }
-}
-
-/// Files that the catalog may name must stay.
-fn not_applied(error: &CommitError) -> bool {
-    !matches!(error, CommitError::Unknown(_) | CommitError::Closed)
 }
 
 fn put_segment(row: &SegmentRow) -> RowChange {

@@ -3,8 +3,8 @@
 use std::fs;
 
 use super::*;
-use crate::testing::{Bench, Seeded};
 use crate::seams::Random;
+use crate::testing::{Bench, Seeded};
 
 fn identities(seed: u64, count: usize) -> Vec<Identity> {
     let random = Seeded::new(seed);

@@ -45,12 +45,11 @@ impl StoredBatch {
         let place = Place { first_index: self.first_index, count: self.count, key_set: self.key_set };
         let public = keys.public(self.key_set, PublicKey::Batch(self.first_index))?;
         let phi = phi.key(self.key_set, PhiKey::Batch(self.first_index))?;
-        let read = |key, side, sealed| -> Result<Section, SectionError> { Section::unpack(place.count, &open(key, place, side, sealed)?, &mut decompressor()?) };
+        let read = |key, side, sealed| -> Result<Section, SectionError> {
+            Section::unpack(place.count, &open(key, place, side, sealed)?, &mut decompressor()?)
+        };
         let damaged = |error: SectionError| ReadError::damaged(self.name(), error);
-        Ok((
-            read(&public, Side::Public, &self.sealed.public).map_err(damaged)?,
-            read(&phi, Side::Phi, &self.sealed.phi).map_err(damaged)?,
-        ))
+        Ok((read(&public, Side::Public, &self.sealed.public).map_err(damaged)?, read(&phi, Side::Phi, &self.sealed.phi).map_err(damaged)?))
     }
 }
 
@@ -58,7 +57,8 @@ impl Fresh {
     /// Reads a batch back, deriving columns, postings, identities and entries from its content.
     pub fn load(stored: StoredBatch, encoder: &Encoder, keys: &Arc<Keys>, phi: &PhiAccess) -> Result<Loaded, ReadError> {
         let (public, content) = stored.open(keys, phi)?;
-        let damaged = |row: u32, what: &dyn ToString| ReadError::damaged(format!("event {}", stored.first_index.saturating_add(row.into())), what.to_string());
+        let damaged =
+            |row: u32, what: &dyn ToString| ReadError::damaged(format!("event {}", stored.first_index.saturating_add(row.into())), what.to_string());
         let mut builders = Builders::new();
         let mut facts = Facts::default();
         for row in 0..stored.count {

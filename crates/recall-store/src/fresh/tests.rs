@@ -85,7 +85,9 @@ fn rows_and_predicate_choose() {
     let expected = |keep: &dyn Fn(i64) -> bool, rows: Rows| {
         let odd = Predicate {
             columns: vec![Column::Time, Column::Index],
-            test: Box::new(|batch| Ok(batch.column(1).as_primitive::<Int64Type>().iter().map(|index| index.map(|index| index % 2 == 1)).collect::<BooleanArray>())),
+            test: Box::new(|batch| {
+                Ok(batch.column(1).as_primitive::<Int64Type>().iter().map(|index| index.map(|index| index % 2 == 1)).collect::<BooleanArray>())
+            }),
         };
         let found = read(&part, &columns, rows, Some(odd), &bench.phi, 8);
         let indexes: Vec<i64> = found.column(1).as_primitive::<Int64Type>().values().to_vec();
@@ -131,7 +133,9 @@ fn a_loaded_batch_equals_the_committed_one() {
 fn a_batch_at_another_place_or_changed_is_damaged() {
     let bench = Bench::new();
     let sealed = bench.batch(0..5).seal(40, 1, &bench.keys, &bench.phi, &*bench.random).unwrap();
-    let load = |first_index, count, key_set, sealed| Fresh::load(StoredBatch { first_index, count, key_set, sealed }, &bench.encoder, &bench.keys, &bench.phi);
+    let load = |first_index, count, key_set, sealed| {
+        Fresh::load(StoredBatch { first_index, count, key_set, sealed }, &bench.encoder, &bench.keys, &bench.phi)
+    };
     assert!(load(40, 5, 1, sealed.clone()).is_ok());
     for (first_index, count, key_set) in [(41, 5, 1), (40, 4, 1), (40, 6, 1), (40, 5, 2)] {
         assert!(matches!(load(first_index, count, key_set, sealed.clone()), Err(ReadError::Damaged { .. })));
@@ -148,7 +152,10 @@ fn tokens_find_every_event_of_a_patient() {
     let part = &bench.parts(0..80, 80)[0];
     for number in 0..23 {
         let rows = part.rows_of(bench.encoder.tokens().token(TokenKind::Patient, &patient(number))).unwrap();
-        let expected: Vec<u32> = (0..80).filter(|event| patient(*event) == patient(number) || (event % 5 == 0 && patient(event + 1) == patient(number))).map(|event| event as u32).collect();
+        let expected: Vec<u32> = (0..80)
+            .filter(|event| patient(*event) == patient(number) || (event.is_multiple_of(5) && patient(event + 1) == patient(number)))
+            .map(|event| event as u32)
+            .collect();
         assert_eq!(rows, expected);
     }
     assert!(part.rows_of(bench.encoder.tokens().token(TokenKind::Patient, "nobody")).unwrap().is_empty());

@@ -1,5 +1,6 @@
 //! Reading rows of a segment: positions first, then only the pages that hold them.
 
+use std::iter::once;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -128,9 +129,9 @@ pub(super) fn scan(segment: &Arc<Segment>, scan: Scan<'_>) -> Result<Batches, Re
 fn ranges(rows: Rows, count: u32) -> Vec<Range<usize>> {
     let wide = |row: u32| usize::try_from(row).unwrap_or(usize::MAX);
     match rows {
-        Rows::All => vec![0..wide(count)],
+        Rows::All => once(0..wide(count)).collect(),
         Rows::Range(range) if range.is_empty() => Vec::new(),
-        Rows::Range(range) => vec![wide(range.start)..wide(range.end)],
+        Rows::Range(range) => once(wide(range.start)..wide(range.end)).collect(),
         Rows::List(list) => {
             let mut ranges: Vec<Range<usize>> = Vec::new();
             for row in list.into_iter().map(wide) {
@@ -208,7 +209,8 @@ impl SegmentScan {
         let rows = events.groups.get(group).map_or(0, ExactSizeIterator::len);
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(events.file.clone(), self.metadata.clone());
         let schema = builder.metadata().file_metadata().schema_descr_ptr();
-        builder = builder.with_row_groups(vec![group]).with_projection(self.projection.mask(&schema)).with_batch_size(self.batch_rows.min(rows.max(1)));
+        builder =
+            builder.with_row_groups(vec![group]).with_projection(self.projection.mask(&schema)).with_batch_size(self.batch_rows.min(rows.max(1)));
         if let Some(predicate) = &self.predicate {
             builder = builder.with_row_filter(predicate.filter(&schema));
         }

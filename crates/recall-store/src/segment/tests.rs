@@ -63,7 +63,7 @@ fn postings_find_every_event_of_a_patient_and_none_else() {
     let whole = segment(&bench, 1, 0, &bench.parts(0..300, 100));
     for number in 0..23 {
         let rows = whole.rows_of(bench.encoder.tokens().token(TokenKind::Patient, &patient(number))).unwrap();
-        let mine = |event: &u64| patient(*event) == patient(number) || (event % 5 == 0 && patient(event + 1) == patient(number));
+        let mine = |event: &u64| patient(*event) == patient(number) || (event.is_multiple_of(5) && patient(event + 1) == patient(number));
         assert_eq!(rows, (0..300).filter(mine).map(|event| event as u32).collect::<Vec<_>>());
     }
     assert!(whole.rows_of(bench.encoder.tokens().token(TokenKind::Patient, "nobody")).unwrap().is_empty());
@@ -75,7 +75,9 @@ fn a_predicate_and_rows_choose_together() {
     let whole = Part::Segment(Arc::new(segment(&bench, 1, 0, &bench.parts(0..200, 200))));
     let third = || Predicate {
         columns: vec![Column::Phi, Column::Index],
-        test: Box::new(|batch| Ok(batch.column(1).as_primitive::<Int64Type>().iter().map(|index| index.map(|index| index % 3 == 0)).collect::<BooleanArray>())),
+        test: Box::new(|batch| {
+            Ok(batch.column(1).as_primitive::<Int64Type>().iter().map(|index| index.map(|index| index % 3 == 0)).collect::<BooleanArray>())
+        }),
     };
     let found = read(&whole, &[Column::Public, Column::Index], Rows::Range(50..101), Some(third()), &bench.phi, 16);
     assert_eq!(found.column(1).as_primitive::<Int64Type>().values().to_vec(), (50..101).filter(|index| index % 3 == 0).collect::<Vec<_>>());
@@ -86,7 +88,11 @@ fn a_predicate_and_rows_choose_together() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
     #[test]
-    fn any_rows_and_columns_are_read_as_the_whole_reads(picks in prop::collection::btree_set(0_u32..500, 0..40), columns in prop::collection::vec(0_usize..18, 0..6), batch_rows in 1_usize..60) {
+    fn any_rows_and_columns_are_read_as_the_whole_reads(
+        picks in prop::collection::btree_set(0_u32..500, 0..40),
+        columns in prop::collection::vec(0_usize..18, 0..6),
+        batch_rows in 1_usize..60,
+    ) {
         thread_local!(static BENCH: (Bench, Part, arrow::array::RecordBatch) = {
             let bench = Bench::new();
             let part = Part::Segment(Arc::new(segment(&bench, 1, 0, &bench.parts(0..500, 60))));
@@ -101,7 +107,10 @@ proptest! {
             assert_eq!(found.num_rows(), picks.len());
             for (at, column) in columns.iter().enumerate() {
                 let expected = arrow::compute::take(whole.column(*column as usize), &arrow::array::UInt32Array::from(picks.clone()), None).unwrap();
-                let plainly = |array: &arrow::array::ArrayRef| if column.is_dictionary() { arrow::compute::cast(array, &arrow::datatypes::DataType::Utf8).unwrap() } else { Arc::clone(array) };
+                let plainly = |array: &arrow::array::ArrayRef| match column.is_dictionary() {
+                    true => arrow::compute::cast(array, &arrow::datatypes::DataType::Utf8).unwrap(),
+                    false => Arc::clone(array),
+                };
                 assert_eq!(&plainly(found.column(at)), &plainly(&expected));
             }
         });
@@ -112,7 +121,8 @@ proptest! {
 fn public_columns_need_no_phi_key_and_phi_columns_do() {
     let bench = Bench::new();
     let whole = Arc::new(segment(&bench, 1, 0, &bench.parts(0..50, 50)));
-    let ask = |columns: &[Column], phi| whole.scan(Scan { columns: columns.to_vec(), rows: Rows::List(vec![7, 30]), predicate: None, batch_rows: 8, phi });
+    let ask =
+        |columns: &[Column], phi| whole.scan(Scan { columns: columns.to_vec(), rows: Rows::List(vec![7, 30]), predicate: None, batch_rows: 8, phi });
     let public: Vec<Column> = Column::ALL.into_iter().filter(|column| !column.is_phi()).collect();
     let rows: usize = ask(&public, None).unwrap().map(|batch| batch.unwrap().num_rows()).sum();
     assert_eq!(rows, 2);
@@ -126,7 +136,21 @@ fn public_columns_need_no_phi_key_and_phi_columns_do() {
 fn nothing_is_in_the_clear() {
     let bench = Bench::new();
     drop(segment(&bench, 1, 0, &bench.parts(0..200, 50)));
-    let secrets = ["Wvutsrq", "MRN0000", "Qwertzuiop", "nurse-", "urn:ehr", "chart.", "recall.event", "TREAT", "success", "charts", "patient_id", "salt_public", "element"];
+    let secrets = [
+        "Wvutsrq",
+        "MRN0000",
+        "Qwertzuiop",
+        "nurse-",
+        "urn:ehr",
+        "chart.",
+        "recall.event",
+        "TREAT",
+        "success",
+        "charts",
+        "patient_id",
+        "salt_public",
+        "element",
+    ];
     for name in files(&bench) {
         let bytes = fs::read(bench.path().join(&name)).unwrap();
         for secret in secrets {

@@ -151,7 +151,7 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
     let encoder = Encoder::new(&keys, Arc::clone(&options.random));
     let mut damage = found.damage;
     let runs = rows_of(&rows, Kind::Run, |value| RunRow::decode(value).ok(), &mut damage);
-    let run_ids: Vec<u64> = runs.iter().map(|run| run.id).collect();
+    let run_ids = runs.iter().map(|run| run.id).collect();
     let dedupe = Arc::new(Dedupe::open(&folder.dedupe(), runs, &keys, options.filter_bytes).map_err(OpenError::Dedupe)?);
     let (erasures, reason) = match Erasures::load(&rows) {
         Ok(erasures) => (erasures, None),
@@ -188,13 +188,15 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         copy,
         clock: Arc::clone(&options.clock),
         random: Arc::clone(&options.random),
-        faults: Arc::clone(&options.faults),
         _lock: lock,
     };
     trail.running = match (reason, loaded.state) {
         (Some(reason), _) => Err(reason),
         (None, None) => Err("the state row is missing from the catalog; restore it from a backup".to_owned()),
-        (None, Some(state)) => Ok(start(&trail, &options, Start { catalog, state, signed: loaded.signed, backlog: loaded.backlog, run_ids })?),
+        (None, Some(state)) => {
+            let start = Start { catalog, state, signed: loaded.signed, backlog: loaded.backlog, run_ids };
+            Ok(start.threads(&trail, &options)?)
+        }
     };
     if let Ok(running) = &trail.running {
         trail.finish_erasures(&running.committer.handle())?;
@@ -211,54 +213,57 @@ struct Start {
     run_ids: Vec<u64>,
 }
 
-fn start(trail: &Trail, options: &OpenOptions, start: Start) -> Result<Running, OpenError> {
-    let segments = trail.rows.all(Kind::Segment);
-    let segment_ids: Vec<u64> = segments.iter().filter_map(|(_, value)| SegmentRow::decode(value).ok()).map(|row| row.id).collect();
-    compactor::remove_leftovers(trail.folder(), &segment_ids, &start.run_ids)?;
-    let reserve = Reserve::new(trail.folder(), options.reserve_bytes);
-    if let Err(error) = reserve.make(&*options.faults) {
-        tracing::warn!(%error, "there is no reserve; when the disk is full, reads can't be recorded");
+impl Start {
+    fn threads(self, trail: &Trail, options: &OpenOptions) -> Result<Running, OpenError> {
+        let segments = trail.rows.all(Kind::Segment);
+        let segment_ids: Vec<u64> = segments.iter().filter_map(|(_, value)| SegmentRow::decode(value).ok()).map(|row| row.id).collect();
+        compactor::remove_leftovers(trail.folder(), &segment_ids, &self.run_ids)?;
+        let reserve = Reserve::new(trail.folder(), options.reserve_bytes);
+        if let Err(error) = reserve.make(&*options.faults) {
+            tracing::warn!(%error, "there is no reserve; when the disk is full, reads can't be recorded");
+        }
+        let worker = Worker::new(crate::committer::Parts {
+            catalog: self.catalog,
+            state: self.state,
+            keys: Arc::clone(&trail.keys),
+            snapshots: Arc::clone(&trail.snapshots),
+            dedupe: Arc::clone(&trail.dedupe),
+            register: Arc::clone(&trail.register),
+            erasures: Arc::clone(&trail.erasures),
+            publication: Arc::clone(&trail.publication),
+            reserve,
+            clock: Arc::clone(&options.clock),
+            random: Arc::clone(&options.random),
+            faults: Arc::clone(&options.faults),
+            backlog: self.backlog,
+        });
+        let committer = Committer::start(worker)?;
+        let publisher = Publisher {
+            log: LogFolder(trail.log_dir()),
+            anchor: trail.folder.anchor(),
+            origin: trail.keys.origin(),
+            signer: Signer::new(&trail.keys.origin(), trail.keys.signing_seed().as_bytes())?,
+            signed: self.signed,
+            publication: Arc::clone(&trail.publication),
+            handle: committer.handle(),
+            faults: Arc::clone(&options.faults),
+            writer: None,
+        };
+        let publisher = PublisherThread::start(publisher, options.publish_interval)?;
+        let wiring = compactor::Wiring {
+            folder: trail.folder().to_owned(),
+            keys: Arc::clone(&trail.keys),
+            encoder: trail.encoder(),
+            snapshots: Arc::clone(&trail.snapshots),
+            dedupe: Arc::clone(&trail.dedupe),
+            publication: Arc::clone(&trail.publication),
+            handle: committer.handle(),
+            random: Arc::clone(&options.random),
+            faults: Arc::clone(&options.faults),
+        };
+        let compactor = Compactor::start(wiring)?;
+        Ok(Running { committer, publisher, compactor })
     }
-    let worker = Worker::new(crate::committer::Parts {
-        catalog: start.catalog,
-        state: start.state,
-        keys: Arc::clone(&trail.keys),
-        snapshots: Arc::clone(&trail.snapshots),
-        dedupe: Arc::clone(&trail.dedupe),
-        register: Arc::clone(&trail.register),
-        erasures: Arc::clone(&trail.erasures),
-        publication: Arc::clone(&trail.publication),
-        reserve,
-        clock: Arc::clone(&options.clock),
-        random: Arc::clone(&options.random),
-        faults: Arc::clone(&options.faults),
-        backlog: start.backlog,
-    });
-    let committer = Committer::start(worker)?;
-    let publisher = Publisher {
-        log: LogFolder(trail.log_dir()),
-        anchor: trail.folder.anchor(),
-        origin: trail.keys.origin(),
-        signer: Signer::new(&trail.keys.origin(), trail.keys.signing_seed().as_bytes())?,
-        signed: start.signed,
-        publication: Arc::clone(&trail.publication),
-        handle: committer.handle(),
-        faults: Arc::clone(&options.faults),
-        writer: None,
-    };
-    let publisher = PublisherThread::start(publisher, options.publish_interval)?;
-    let compactor = Compactor::start(compactor::Wiring {
-        folder: trail.folder().to_owned(),
-        keys: Arc::clone(&trail.keys),
-        encoder: trail.encoder(),
-        snapshots: Arc::clone(&trail.snapshots),
-        dedupe: Arc::clone(&trail.dedupe),
-        publication: Arc::clone(&trail.publication),
-        handle: committer.handle(),
-        random: Arc::clone(&options.random),
-        faults: Arc::clone(&options.faults),
-    })?;
-    Ok(Running { committer, publisher, compactor })
 }
 
 fn rows_of<T>(rows: &Rows, kind: Kind, decode: impl Fn(&[u8]) -> Option<T>, damage: &mut Vec<Damage>) -> Vec<T> {

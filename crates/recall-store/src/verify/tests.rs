@@ -42,7 +42,12 @@ impl Stopped {
         let stopped = Self { place: tempfile::tempdir().unwrap() };
         Trail::init(&InitOptions::new(stopped.folder(), stopped.root(), "log.example/trail")).unwrap();
         let clock = Arc::new(Month(AtomicI64::new(NOVEMBER)));
-        let options = OpenOptions { clock: clock.clone(), publish_interval: Duration::ZERO, reserve_bytes: 4_096, ..OpenOptions::new(stopped.folder(), stopped.root()) };
+        let options = OpenOptions {
+            clock: clock.clone(),
+            publish_interval: Duration::ZERO,
+            reserve_bytes: 4_096,
+            ..OpenOptions::new(stopped.folder(), stopped.root())
+        };
         let trail = Trail::open(options).unwrap();
         store(&trail, 0..november);
         clock.0.fetch_add(31 * DAY, Ordering::SeqCst);
@@ -73,7 +78,8 @@ impl Stopped {
         let source = LogFolder(self.folder().join("log"));
         let verdict = verify_log(&source, log, &[], &mut |_, _| ());
         let size = verdict.head.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size);
-        let anchor = fs::read(self.place.path().join("trail.anchor")).is_ok_and(|note| recall_log::checkpoint::Checkpoint::open(&note, log, &[]).is_err());
+        let anchor =
+            fs::read(self.place.path().join("trail.anchor")).is_ok_and(|note| recall_log::checkpoint::Checkpoint::open(&note, log, &[]).is_err());
         let partials = verify_partials(&source, size, Vec::new());
         content.is_err() || !content.unwrap().findings.is_empty() || !verdict.findings.is_empty() || anchor || !partials.is_empty()
     }
@@ -136,7 +142,11 @@ fn a_whole_trail_has_no_findings() {
     assert_eq!(content.unwrap(), Content { events: 340, erased: 0, findings: vec![] });
     assert_eq!(steps, [300, 340]);
     let mut asked = 0;
-    let ended = folder(&stopped.folder(), &stopped.root(), &mut |_| { asked += 1; false }).unwrap();
+    let ended = folder(&stopped.folder(), &stopped.root(), &mut |_| {
+        asked += 1;
+        false
+    })
+    .unwrap();
     assert_eq!((ended.events, asked), (300, 1));
 }
 

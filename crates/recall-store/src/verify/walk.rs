@@ -259,7 +259,11 @@ impl Walk<'_> {
             let compared = differences(&own, stored, |difference| differing.push(difference));
             for difference in differing {
                 let (Difference::Missing(record) | Difference::Extra(record)) = difference;
-                let what = if matches!(difference, Difference::Missing(_)) { "is not known to the index of repeats" } else { "is known by another key to the index of repeats" };
+                let what = if matches!(difference, Difference::Missing(_)) {
+                    "is not known to the index of repeats"
+                } else {
+                    "is known by another key to the index of repeats"
+                };
                 self.found(event_name(record.seen().index), format!("{what} ({})", place.display()));
             }
             if let Err(error) = compared {

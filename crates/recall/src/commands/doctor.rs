@@ -153,7 +153,7 @@ fn catalog(place: &Place) -> Look {
         Err(error) => look(WHAT, Level::Wrong, error.to_string()),
         Ok(trail) => {
             let damage: Vec<String> = trail.damage().iter().map(ToString::to_string).collect();
-            match (trail.read_only(), damage.is_empty()) {
+            match (trail.read_only().filter(|_| trail.is_copy()), damage.is_empty()) {
                 (_, false) => look(WHAT, Level::Wrong, damage.join("; ")),
                 (Some(reason), true) => look(WHAT, Level::Wrong, reason),
                 (None, true) => look(WHAT, Level::Good, format!("it opens, its heads agree, and it holds {} events", trail.size())),

@@ -39,6 +39,8 @@ const VERIFY_EVERY_HOURS: u32 = 24;
 const TIDY_EVERY: Duration = Duration::from_secs(600);
 /// Old idempotency keys removed in one transaction.
 const TIDY_ROWS: usize = 10_000;
+/// Bounds of the buckets that requests are counted in, by how long they took, seconds.
+const SECONDS: [f64; 9] = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0];
 /// Threads for work that blocks.
 const BLOCKING_THREADS: usize = 64;
 
@@ -67,7 +69,7 @@ impl Running {
             .max_blocking_threads(BLOCKING_THREADS)
             .build()
             .map_err(|error| Failure::unreachable(format!("threads could not be started: {error}")))?;
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let recorder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(|error| Failure::unreachable(error.to_string()))?.build_recorder();
         let metrics = recorder.handle();
         if door == Door::Token {
             // A second recorder in one process would be a second server in it.

@@ -64,8 +64,10 @@ fn innermost(error: &dyn std::error::Error) -> String {
 
 /// A parser's message, if it names fields only; messages that quote what was sent are replaced.
 fn harmless(message: &str) -> &str {
-    let named = ["unknown field", "missing field", "duplicate field"].iter().any(|start| message.starts_with(start));
-    if named { message } else { "a value is malformed or of the wrong type; see /openapi.json" }
+    // Some parsers put the field's path in front.
+    let inner = message.split_once(": ").map_or(message, |(_, inner)| inner);
+    let named = |text: &&str| ["unknown field", "missing field", "duplicate field"].iter().any(|start| text.starts_with(start));
+    [message, inner].into_iter().find(named).unwrap_or("a value is malformed or of the wrong type; see /openapi.json")
 }
 
 /// An answer of JSON.

@@ -145,7 +145,7 @@ fn administration_is_recorded() {
     assert_eq!((source["silent"].clone(), source["expected_every_s"].clone()), (json!(true), json!(60)));
     let coverage = server.get("/v1/events?q=source:nobody", &auditor).ok()["coverage"].clone();
     assert_eq!(coverage["complete"], false);
-    assert!(coverage["sentence"].as_str().unwrap().contains("1 silent"), "{coverage}");
+    assert!(coverage["sentence"].as_str().unwrap().contains("silent against expectation: 1"), "{coverage}");
 }
 
 #[test]

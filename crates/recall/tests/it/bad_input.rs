@@ -70,7 +70,7 @@ fn bad_events_are_rejected_by_name_and_never_repeated() {
         with("metadata", json!({"deep": serde_json::from_str::<Value>(&deep).unwrap()})).into_bytes(),
         with("metadata", json!({"long": "MRN-SECRET".repeat(200)})).into_bytes(),
         with("changes", json!([{"path": "/x", "after": "v".repeat(2 << 20)}])).into_bytes(),
-        with("changes", json!([{"path": "/x", "after": 1}])).replace(":1}", ":1e999}").into_bytes(),
+        with("changes", json!([{"path": "/x", "after": 1}])).replace("\"after\":1,", "\"after\":1e999,").into_bytes(),
         event("x", "MRN-SECRET").to_string().replacen("\"op\":\"R\"", "\"op\":\"R\",\"op\":\"U\"", 1).into_bytes(),
         event("x", "MRN-SECRET").to_string().replacen("chart.viewed", "\\ud800MRN-SECRET", 1).into_bytes(),
         event("x", "MRN-SECRET").to_string().replacen("chart.viewed", "\u{0}", 1).into_bytes(),

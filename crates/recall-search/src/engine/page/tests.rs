@@ -181,7 +181,8 @@ async fn the_newest_are_read_first_and_no_more() {
 #[tokio::test]
 async fn a_patients_events_cost_what_they_are() {
     let view = CLINIC.0.view();
-    let ask = Ask::Patient("MRN \"4\"");
+    let recent = Ask::Number("index", &[], 4_000, 5_999);
+    let ask = Ask::And(Box::new(Ask::Patient("MRN \"4\"")), Box::new(recent));
     let page = engine(Limits::default()).search(&view, &SearchRequest { limit: 1_000, ..request(&ask.text()) }).await.unwrap();
     assert_eq!(indexes(&page.events), expected(&ask, Clone::clone));
     assert_eq!(view.meter.rows(), page.events.len() as u64);

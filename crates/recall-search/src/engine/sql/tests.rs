@@ -249,5 +249,5 @@ async fn errors_carry_no_value() {
 #[tokio::test]
 async fn errors_name_the_place() {
     assert_eq!(ask("SELECT\n  nope FROM events").await.err(), Some(SqlError::UnknownColumn(Some((2, 3)))));
-    assert_eq!(ask("SELECT *\nFORM events").await.err(), Some(SqlError::Syntax(Some((2, 6)))));
+    assert_eq!(ask("SELECT *\nFORM events").await.err(), Some(SqlError::Syntax(Some((2, 1)))));
 }

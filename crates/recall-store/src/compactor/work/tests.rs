@@ -71,7 +71,8 @@ impl Stage {
         let publication = Arc::new(Publication::new(LogFolder(bench.path().join("log")), 0, Published { size: 0, note: String::new() }));
         let snapshots = Arc::new(Snapshots::default());
         let dedupe = Arc::new(Dedupe::open(&bench.path().join(DEDUPE), Vec::new(), &bench.keys, 1 << 20).unwrap());
-        let catalog = Catalog::create(&bench.path().join("catalog.sqlite"), bench.keys.trail(TrailKey::Catalog), Arc::clone(&bench.random), faults.clone());
+        let catalog =
+            Catalog::create(&bench.path().join("catalog.sqlite"), bench.keys.trail(TrailKey::Catalog), Arc::clone(&bench.random), faults.clone());
         let worker = Worker::new(Parts {
             catalog: catalog.unwrap(),
             state: State::default(),
@@ -145,11 +146,16 @@ impl Stage {
     fn knows(&self, numbers: Range<u64>) -> bool {
         let batch = self.bench.batch(numbers.clone());
         let seen = self.work.wiring.dedupe.check(batch.identities()).unwrap();
-        seen.iter().zip(batch.identities()).zip(numbers).all(|((seen, identity), index)| seen.is_some_and(|seen| seen.index == index && seen.tag == identity.tag))
+        seen.iter()
+            .zip(batch.identities())
+            .zip(numbers)
+            .all(|((seen, identity), index)| seen.is_some_and(|seen| seen.index == index && seen.tag == identity.tag))
     }
 
     fn files(&self) -> BTreeSet<String> {
-        let names = |folder: &str| fs::read_dir(self.bench.path().join(folder)).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>();
+        let names = |folder: &str| {
+            fs::read_dir(self.bench.path().join(folder)).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+        };
         [names(SEGMENTS), names(DEDUPE)].concat().into_iter().collect()
     }
 

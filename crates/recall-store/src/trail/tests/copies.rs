@@ -4,10 +4,11 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::support::{Stage, check_tree, ingest, store};
+use super::support::{Stage, When, check_tree, ingest, store};
 use super::{SOON, Submission, SubmitError, Trail, contents};
 use crate::backup::{backup, stage_restore};
 use crate::recover::{RecoverError, recover};
+use crate::seams::Step;
 use crate::trail::OpenOptions;
 
 fn copy(from: &Path, to: &Path) {
@@ -116,4 +117,19 @@ fn a_backup_taken_while_events_come_is_one_state_and_comes_back() {
     drop(opened);
     staged.finish().unwrap();
     assert!(back.join("catalog.sqlite").exists());
+}
+
+#[test]
+fn a_recovery_cut_short_is_run_again_and_forgets_nothing() {
+    for when in [When::Before, When::After] {
+        let stage = behind(5);
+        stage.faults.fail(Step::KeyringWrite, when, 0, 1);
+        assert!(recover(stage.options(), "log.example/trail/2").is_err());
+        assert!(stage.open().read_only().unwrap().contains("recall recover"));
+        let trail = recover(stage.options(), "log.example/trail/2").unwrap();
+        assert!(trail.recovered_from().unwrap().starts_with("log.example/trail\n15\n"));
+        store(&trail, 50..51).unwrap();
+        trail.wait_published(11, SOON).unwrap();
+        check_tree(&trail, None, &[]);
+    }
 }

@@ -11,6 +11,13 @@ use crate::seams::{Random as _, Step};
 use crate::testing::Seeded;
 use crate::trail::Trail;
 
+/// Moves all that is under the set of an epoch into segments, as far as faults let it.
+fn flush(trail: &Trail, epoch: &str) {
+    if let (Ok(running), Some(set)) = (&trail.running, trail.keys().set_for(epoch, "standard")) {
+        let _ = running.compactor.flush(set);
+    }
+}
+
 /// What senders and readers have been told.
 #[derive(Default)]
 struct Told {
@@ -72,8 +79,9 @@ fn whichever_step_fails_nothing_acknowledged_is_lost() {
                 stage.clock.set("2026-12-24T18:00:00Z");
                 for start in [7, 14, 21] {
                     told.store(&trail, start..start + 7);
-                    // Whether it succeeds is the fault's affair.
+                    // Whether these succeed is the fault's affair.
                     let _ = trail.publish_now();
+                    flush(&trail, "2026-11");
                     told.look(&trail);
                 }
                 drop(trail);
@@ -107,6 +115,7 @@ fn random_failures_and_restarts_lose_nothing() {
                     0 => drop(trail.publish_now()),
                     1 => told.look(&trail),
                     2 => stage.clock.advance(20 * 86_400),
+                    3 => flush(&trail, ["2026-11", "2026-12", "2027-01"][below(3) as usize]),
                     _ => {
                         let start = below(60);
                         told.store(&trail, start..start + 1 + below(9));

@@ -5,6 +5,8 @@ use recall_log::checkpoint::Checkpoint;
 use recall_log::note::Verifier;
 use recall_log::tile::TileSource;
 use recall_log::verify::{verify_consistency, verify_partials};
+use recall_store::keys::{KeyringError, RootKeyError};
+use recall_store::verify::{self, VerifyError};
 
 use super::{Report, check_tree};
 use crate::failure::Failure;
@@ -71,7 +73,6 @@ fn check_anchor(place: &Place, source: &FolderLog, head: &Checkpoint, log: &Veri
 }
 
 fn check_content(place: &Place, report: &mut Report) {
-    use recall_store::verify;
     let bar = output::progress(None, false, "events");
     let verified = verify::folder(&place.data, &place.root, &mut |done| {
         bar.set_position(done);
@@ -83,6 +84,12 @@ fn check_content(place: &Place, report: &mut Report) {
             report.made.push(format!("content: {} events against their entries, and searched columns against the events", content.events));
             report.findings.extend(content.findings.iter().map(ToString::to_string));
         }
+        // A key that is not there is the caller's choice; one that does not fit means that key or keyring was changed.
+        Err(VerifyError::Root(error)) if !is_absent(&error) => report.findings.push(format!("keyring: {error}")),
         Err(error) => report.not_made.push(format!("content of events: {error}")),
     }
+}
+
+fn is_absent(error: &KeyringError) -> bool {
+    matches!(error, KeyringError::NoRoot { cause: RootKeyError::Absent(_), .. } | KeyringError::Root(RootKeyError::Absent(_)))
 }
