@@ -127,6 +127,27 @@ async fn functions_over_events() {
 }
 
 #[tokio::test]
+async fn patients_can_be_grouped_by() {
+    let found = rows("SELECT p, count(*) FROM (SELECT unnest(patients) AS p FROM events) GROUP BY p ORDER BY p").await;
+    let mut counts: BTreeMap<String, u64> = BTreeMap::new();
+    for event in &CLINIC.1 {
+        let acting = (event["actor"]["type"] == "patient").then(|| &event["actor"]["id"]);
+        let targets = event["targets"].as_array().unwrap().iter().map(|target| &target["patient_id"]);
+        for id in targets.chain(acting).map(|id| id.as_str().unwrap()).collect::<std::collections::BTreeSet<_>>() {
+            *counts.entry(id.to_owned()).or_default() += 1;
+        }
+    }
+    assert_eq!(found, counts.into_iter().map(|(id, count)| vec![json!(id), json!(count)]).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn rows_of_other_shapes_come_as_json() {
+    let wanted = json!([1.5, "2026-11-24", true, null, ["a"], 7]);
+    let found = rows("SELECT 1.5::DOUBLE, DATE '2026-11-24', op = op, NULL, array_agg('a') OVER (), 7::SMALLINT FROM events LIMIT 1").await;
+    assert_eq!(json!(found[0]), wanted);
+}
+
+#[tokio::test]
 async fn times_prune_and_compare() {
     let all = rows("SELECT count(*) FROM events WHERE time >= TIMESTAMP '2026-11-24T00:00:00Z' AND time < TIMESTAMP '2026-11-24T06:00:00Z'").await;
     let inside = CLINIC.1.iter().filter(|event| ("2026-11-24T00".."2026-11-24T06").contains(&event["time"].as_str().unwrap())).count();
