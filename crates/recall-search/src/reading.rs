@@ -84,6 +84,7 @@ impl Reading {
             window: self.first_window(lookup.is_some()),
             dealt: 0,
             left: self.fetch,
+            enough: 0,
             held: Vec::new(),
             held_rows: 0,
             sink,
@@ -152,6 +153,8 @@ struct Pass<'a> {
     /// Windows seen so far, of all shares.
     dealt: usize,
     left: Option<usize>,
+    /// Rows that are worth handing on.
+    enough: usize,
     held: Vec<RecordBatch>,
     held_rows: usize,
     sink: &'a mut dyn Sink,
@@ -213,6 +216,7 @@ impl Pass<'_> {
         }
         let Reading { view, question, order, share, .. } = self.reading;
         // Every share sees the same windows, so that each row falls to one of them.
+        self.enough = self.window.min(self.reading.last_window()) as usize;
         if length >= self.window {
             self.window = self.window.saturating_mul(4).min(self.reading.last_window().max(self.window));
         }
@@ -259,8 +263,7 @@ impl Pass<'_> {
         }
         self.held_rows += answer.num_rows();
         self.held.push(answer);
-        let enough = self.window.min(self.reading.last_window()) as usize;
-        if self.held_rows >= enough || self.left.is_some_and(|left| self.held_rows >= left) { self.flush() } else { Ok(true) }
+        if self.held_rows >= self.enough || self.left.is_some_and(|left| self.held_rows >= left) { self.flush() } else { Ok(true) }
     }
 
     /// Hands on what is held. False: nobody wants more.

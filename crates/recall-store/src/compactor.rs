@@ -17,14 +17,13 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::batch::Encoder;
 use crate::committer::Handle;
 use crate::dedupe::{Dedupe, RUN};
 use crate::durable;
 use crate::encrypted::file_path;
 use crate::keys::Keys;
 use crate::publisher::Publication;
-use crate::seams::{Faults, Random};
+use crate::seams::Faults;
 use crate::segment::{EVENTS, POSTINGS};
 use crate::snapshot::Snapshots;
 use work::Work;
@@ -68,8 +67,6 @@ pub struct Wiring {
     pub folder: PathBuf,
     /// Its keys.
     pub keys: Arc<Keys>,
-    /// Its encoder.
-    pub encoder: Encoder,
     /// What readers see.
     pub snapshots: Arc<Snapshots>,
     /// The index of repeats.
@@ -78,8 +75,6 @@ pub struct Wiring {
     pub publication: Arc<Publication>,
     /// The way to the catalog.
     pub handle: Handle,
-    /// Randomness.
-    pub random: Arc<dyn Random>,
     /// Failure, in tests.
     pub faults: Arc<dyn Faults>,
 }
@@ -105,10 +100,10 @@ pub struct Compactor {
 
 impl Compactor {
     /// Starts the thread.
-    pub fn start(wiring: Wiring) -> std::io::Result<Self> {
+    pub fn start(wiring: Wiring, options: Options) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let own = Arc::clone(&shared);
-        let thread = std::thread::Builder::new().name("compactor".to_owned()).spawn(move || run(&own, Work::new(wiring, Options::default())))?;
+        let thread = std::thread::Builder::new().name("compactor".to_owned()).spawn(move || run(&own, Work::new(wiring, options)))?;
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 

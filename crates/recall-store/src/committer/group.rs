@@ -30,6 +30,12 @@ pub(super) struct Group {
     own: HashMap<u128, Own>,
 }
 
+/// A state of a group.
+pub(super) struct Mark {
+    next: u64,
+    placed: usize,
+}
+
 struct Own {
     index: u64,
     tag: u64,
@@ -42,17 +48,24 @@ impl Group {
         Self { placed: Vec::new(), next, own: HashMap::new() }
     }
 
+    /// Where the group stands, to go back to.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { next: self.next, placed: self.placed.len() }
+    }
+
+    /// Takes out all that was added since `mark`.
+    pub(super) fn undo(&mut self, mark: &Mark) {
+        self.next = mark.next;
+        self.placed.truncate(mark.placed);
+        self.own.retain(|_, own| own.index < mark.next);
+    }
+
     /// Adds the batches of one submission. After an error the group is as it was.
     pub(super) fn add(&mut self, batches: Vec<Batch>, known: &Known<'_>) -> Result<Vec<Outcome>, CommitError> {
-        let (next, placed) = (self.next, self.placed.len());
+        let mark = self.mark();
         let mut outcomes = Vec::with_capacity(batches.iter().map(Batch::len).sum());
         for batch in batches {
-            if let Err(error) = self.add_batch(batch, known, &mut outcomes) {
-                self.next = next;
-                self.placed.truncate(placed);
-                self.own.retain(|_, own| own.index < next);
-                return Err(error);
-            }
+            self.add_batch(batch, known, &mut outcomes).inspect_err(|_| self.undo(&mark))?;
         }
         Ok(outcomes)
     }

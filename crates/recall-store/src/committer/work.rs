@@ -200,10 +200,11 @@ impl Worker {
             leaf: &|index| self.parts.publication.leaf(index).map_err(|error| CommitError::Failed(error.to_string())),
             erased: &|index| self.parts.erasures.by(index).is_some(),
         };
+        let mark = commit.mark();
         let outcomes = commit.add(std::mem::take(&mut submission.batches), &known)?;
         let rest = match submitted.rest.take() {
             None => Change::default(),
-            Some(rest) => rest(self, &outcomes)?,
+            Some(rest) => rest(self, &outcomes).inspect_err(|_| commit.undo(&mark))?,
         };
         change.rows.append(&mut submission.rows);
         change.rows.extend(submission.expect.iter().map(|(source, every_s)| crate::trail::expectation_row(source, *every_s)));

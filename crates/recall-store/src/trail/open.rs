@@ -47,6 +47,8 @@ pub struct OpenOptions {
     pub reserve_bytes: u64,
     /// Memory for the filters of dedupe runs.
     pub filter_bytes: usize,
+    /// When batches become segments, and segments larger ones.
+    pub compaction: compactor::Options,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Randomness.
@@ -65,6 +67,7 @@ impl OpenOptions {
             publish_interval: Duration::from_secs(1),
             reserve_bytes: reserve::DEFAULT_BYTES,
             filter_bytes: 256 << 20,
+            compaction: compactor::Options::default(),
             clock: Arc::new(SystemClock),
             random: Arc::new(SystemRandom),
             faults: Arc::new(NoFaults),
@@ -253,15 +256,13 @@ impl Start {
         let wiring = compactor::Wiring {
             folder: trail.folder().to_owned(),
             keys: Arc::clone(&trail.keys),
-            encoder: trail.encoder(),
             snapshots: Arc::clone(&trail.snapshots),
             dedupe: Arc::clone(&trail.dedupe),
             publication: Arc::clone(&trail.publication),
             handle: committer.handle(),
-            random: Arc::clone(&options.random),
             faults: Arc::clone(&options.faults),
         };
-        let compactor = Compactor::start(wiring)?;
+        let compactor = Compactor::start(wiring, options.compaction.clone())?;
         Ok(Running { committer, publisher, compactor })
     }
 }
