@@ -127,11 +127,8 @@ impl WorkError {
     }
 
     fn external(error: &(dyn std::error::Error + Send + Sync + 'static)) -> Self {
-        if let Some(ReadError::Compute(arrow)) = error.downcast_ref::<ReadError>() {
-            return match arrow {
-                ArrowError::ExternalError(inner) => Self::external(inner.as_ref()),
-                _ => Self::Other,
-            };
+        if let Some(ReadError::Compute(_)) = error.downcast_ref::<ReadError>() {
+            return Self::Other;
         }
         if let Some(error) = error.downcast_ref::<ReadError>() {
             return Self::Read(error.to_string());

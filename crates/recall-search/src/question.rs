@@ -3,7 +3,7 @@
 //! Three stages decide a row: spans and postings, then the test of cheap columns that a scan makes before it decodes anything else,
 //! then the rest. Every filter is decided here, so that the engine above has none left.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
 use arrow::compute::{cast, filter};
@@ -17,7 +17,7 @@ use datafusion::logical_expr::Expr;
 use datafusion::physical_expr::utils::reassign_expr_columns;
 use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use recall_store::columns::Column;
-use recall_store::snapshot::Predicate;
+use recall_store::snapshot::{Predicate, ReadError};
 
 use crate::access::{Access, cheap_part, names, without_merging};
 use crate::columns::{self, Derived, Origin, is_cheap};
@@ -36,6 +36,22 @@ pub struct Question {
     rest: Option<Stage>,
     stored: Vec<Column>,
     phi: bool,
+}
+
+/// Why a filter failed inside a scan.
+#[derive(Clone, Default)]
+pub struct Failure(Arc<Mutex<Option<DataFusionError>>>);
+
+impl Failure {
+    fn set(&self, error: DataFusionError) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+    }
+
+    /// The failure, or else what the scan says.
+    pub fn or(&self, error: ReadError) -> DataFusionError {
+        let failure = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        failure.unwrap_or_else(|| DataFusionError::External(Box::new(error)))
+    }
 }
 
 /// A filter over some columns.
@@ -110,15 +126,20 @@ impl Question {
         self.stored.clone()
     }
 
-    /// The test that a part makes before it decodes what else is asked for.
+    /// The test that a part makes before it decodes what else is asked for. Why it fails goes to `failure` and not to the part, which
+    /// would take it for damage and repeat its text, values and all.
     #[must_use]
-    pub fn predicate(&self) -> Option<Predicate> {
+    pub fn predicate(&self, failure: &Failure) -> Option<Predicate> {
         let stage = self.cheap.clone()?;
+        let failure = failure.clone();
         let (wanted, phi) = (stored(stage.schema.fields().iter().map(|field| field.name().as_str()), self.phi), self.phi);
         let asked = wanted.clone();
         let test = move |batch: &RecordBatch| {
             let mask = Rows::read(&asked, batch, phi).and_then(|rows| stage.mask(&rows));
-            mask.map_err(|error| ArrowError::ExternalError(Box::new(error)))
+            mask.map_err(|error| {
+                failure.set(error);
+                ArrowError::ComputeError("a filter failed".to_owned())
+            })
         };
         Some(Predicate { columns: wanted, test: Box::new(test) })
     }

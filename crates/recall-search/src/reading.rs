@@ -14,7 +14,7 @@ use recall_store::token::Token;
 
 use crate::access::Lookup;
 use crate::query::Span;
-use crate::question::Question;
+use crate::question::{Failure, Question};
 use crate::view::View;
 
 /// The order of rows.
@@ -30,6 +30,8 @@ pub enum Order {
 
 /// Rows of the first window where order is asked for.
 const FIRST_WINDOW: u32 = 1_024;
+/// Rows of the smallest window.
+const LEAST_WINDOW: u32 = 32;
 /// Rows of the largest window.
 const LAST_WINDOW: u32 = 65_536;
 /// Rows of the largest window where the bytes of events are read, which are a hundred times as large as the rest.
@@ -102,11 +104,14 @@ impl Reading {
     }
 
     fn first_window(&self, listed: bool) -> u32 {
-        match (self.order, listed) {
+        let first = match (self.order, listed) {
             (_, true) => FIRST_LIST,
-            (Order::Any, false) if self.fetch.is_none() => WHOLE_WINDOW,
+            (Order::Any, false) if self.fetch.is_none() => return WHOLE_WINDOW,
             _ => FIRST_WINDOW,
-        }
+        };
+        // The bytes of events are dear: no more of them than are wanted, unless filters turn some away.
+        let wanted = self.fetch.and_then(|fetch| u32::try_from(fetch).ok()).filter(|_| self.question.reads_content());
+        wanted.map_or(first, |wanted| first.min(wanted.max(LEAST_WINDOW)))
     }
 
     /// Also the rows of the largest batch.
@@ -225,23 +230,24 @@ impl Pass<'_> {
             return Ok(true);
         }
         view.meter.add(length as usize);
+        let failure = Failure::default();
         let scan = Scan {
             columns: question.stored(),
             rows,
-            predicate: question.predicate(),
+            predicate: question.predicate(&failure),
             batch_rows: self.reading.last_window() as usize,
             phi: view.phi.as_ref(),
         };
         let batches = match part.scan(scan) {
             Err(ReadError::Erased(_)) => return Ok(true),
-            other => other.map_err(external)?,
+            other => other.map_err(|error| failure.or(error))?,
         };
         let mut newest_last = Vec::new();
         for batch in batches {
             if self.sink.is_closed() {
                 return Ok(false);
             }
-            let answer = question.answer(&batch.map_err(external)?)?;
+            let answer = question.answer(&batch.map_err(|error| failure.or(error))?)?;
             if *order == Order::NewestFirst {
                 newest_last.push(answer);
             } else if !self.hold(answer)? {

@@ -13,7 +13,7 @@ pub fn seconds(text: &str) -> Result<u64, Failure> {
         'd' => 86_400,
         _ => return Err(wrong()),
     };
-    let number: u64 = text.trim_end_matches(unit).parse().map_err(|_| wrong())?;
+    let number: u64 = text.strip_suffix(unit).and_then(|number| number.parse().ok()).ok_or_else(wrong)?;
     let seconds = number.checked_mul(factor).ok_or_else(wrong)?;
     if (1..=100 * 366 * 86_400).contains(&seconds) { Ok(seconds) } else { Err(wrong()) }
 }

@@ -255,5 +255,5 @@ fn key_ids_are_sixteen_lower_case_hex_digits() {
     for bad in ["", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "+123456789abcdef", "0123456789abcdeg"] {
         assert_eq!(RootKeyId::parse(bad), None, "{bad}");
     }
-    assert!(Keys::create(std::path::Path::new("/nowhere/k"), &RootKey::generate(&Seeded::new(1)), "bad origin", Arc::new(Seeded::new(1)), Arc::new(NoFaults)).is_err());
+    assert!(Keys::create(Path::new("/nowhere/k"), &RootKey::generate(&Seeded::new(1)), "bad origin", Arc::new(Seeded::new(1)), Arc::new(NoFaults)).is_err());
 }

@@ -46,7 +46,7 @@ fn ask(client: &Client, options: &Search, limit: u64, cursor: Option<&str>, form
 
 fn table(client: &Client, options: &Search, as_json: bool) -> Result<usize, Failure> {
     let answer = ask(client, options, options.limit.unwrap_or(TABLE_EVENTS), None, None)?.json()?;
-    let events = answer.get("events").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let events = answer.get("events").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if as_json {
         output::json(&answer)?;
         return Ok(events.len());

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::app::Shared;
 use crate::http::format::{json as answer, json_bytes, text};
 use crate::http::problem::Problem;
+use crate::ingest::receive::bytes_held;
 
 const OPENAPI: &str = include_str!("../../assets/openapi.json");
 const PAGE: &str = include_str!("../../assets/index.html");
@@ -34,6 +35,7 @@ pub async fn readyz(State(app): State<Shared>) -> Result<Response, Problem> {
 /// `GET /metrics`: no label holds an identifier.
 pub async fn metrics(State(app): State<Shared>) -> Response {
     metrics::gauge!("recall_trail_events").set(app.trail.size() as f64);
+    metrics::gauge!("recall_ingest_held_bytes").set(bytes_held(&app.reading) as f64);
     metrics::gauge!("recall_ready").set(f64::from(u8::from(app.trail.not_ready().is_none())));
     app.metrics.run_upkeep();
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()).into_response()

@@ -31,6 +31,11 @@ pub fn reading_budget() -> Arc<Semaphore> {
     Arc::new(Semaphore::new(limits::READING_BYTES / PERMIT_BYTES))
 }
 
+/// The bytes that are in memory of a budget.
+pub fn bytes_held(budget: &Semaphore) -> usize {
+    limits::READING_BYTES.saturating_sub(budget.available_permits().saturating_mul(PERMIT_BYTES))
+}
+
 /// A body that was read to its end.
 pub struct Received {
     /// Its slices in order.

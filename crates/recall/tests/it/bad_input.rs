@@ -153,6 +153,40 @@ fn a_body_that_breaks_off_stores_nothing() {
 }
 
 #[test]
+fn more_bodies_than_memory_are_told_to_come_back() {
+    let setup = Setup::new();
+    let server = setup.trail.serve();
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&vec![b' '; 60 << 20]).unwrap();
+    gzip.write_all(lines("held", 0, 1).as_bytes()).unwrap();
+    let body = gzip.finish().unwrap();
+    // Three bodies are sent but for their end.
+    let mut held: Vec<TcpStream> = (0..3).map(|_| TcpStream::connect(server.host()).unwrap()).collect();
+    for stream in &mut held {
+        write!(stream, "POST /v1/events HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {}\r\n", setup.ingest).unwrap();
+        write!(stream, "content-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n{:x}\r\n", body.len()).unwrap();
+        stream.write_all(&body).unwrap();
+        stream.write_all(b"\r\n").unwrap();
+    }
+    let bytes_held = || {
+        let metrics = server.get("/metrics", "").text();
+        let line = metrics.lines().find_map(|line| line.strip_prefix("recall_ingest_held_bytes ")).unwrap();
+        line.parse::<f64>().unwrap()
+    };
+    while bytes_held() < f64::from(180 << 20) {}
+    let busy = server.send("POST", "/v1/events", &setup.ingest, &[("content-encoding", "gzip")], body);
+    busy.problem(429);
+    assert_eq!(busy.headers["retry-after"], "1");
+    for mut stream in held {
+        stream.write_all(b"0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    assert_eq!((setup.stored(&server), bytes_held()), (1, 0.0));
+}
+
+#[test]
 fn questions_that_are_wrong_name_what_is_wrong() {
     let setup = Setup::new();
     let server = setup.trail.serve();

@@ -92,12 +92,10 @@ impl Stage {
         let wiring = Wiring {
             folder: bench.path().to_owned(),
             keys: Arc::clone(&bench.keys),
-            encoder: bench.encoder.clone(),
             snapshots,
             dedupe,
             publication: Arc::clone(&publication),
             handle: committer.handle(),
-            random: Arc::clone(&bench.random),
             faults: faults.clone(),
         };
         let options = Options { segment_events: 40, join_parts: 4, join_events: 20, merge_width: 3, merge_backlog: 6, ..Options::default() };

@@ -95,7 +95,7 @@ fn whichever_step_fails_nothing_acknowledged_is_lost() {
 fn random_failures_and_restarts_lose_nothing() {
     for seed in 0..30 {
         let random = Seeded::new(seed);
-        let mut below = |limit: u64| {
+        let below = |limit: u64| {
             let mut bytes = [0; 8];
             random.fill(&mut bytes);
             u64::from_le_bytes(bytes) % limit
