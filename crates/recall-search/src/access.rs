@@ -224,6 +224,23 @@ pub fn cheap_part(expr: &Expr) -> Option<Expr> {
     }
 }
 
+/// An expression over cheap columns only: where it is true, `expr` is. `actor = 'x' OR (actor IS NULL AND …bytes…)` is certain for most rows.
+#[must_use]
+pub fn certain_part(expr: &Expr) -> Option<Expr> {
+    if names(expr).iter().all(|name| is_cheap(name)) {
+        return Some(expr.clone());
+    }
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => Some(certain_part(left)?.and(certain_part(right)?)),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => match (certain_part(left), certain_part(right)) {
+            (Some(left), Some(right)) => Some(left.or(right)),
+            (left, right) => left.or(right),
+        },
+        Expr::IsTrue(inner) => certain_part(inner),
+        _ => None,
+    }
+}
+
 /// The names of the columns that `expr` looks at.
 #[must_use]
 pub fn names(expr: &Expr) -> BTreeSet<&str> {

@@ -19,7 +19,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use recall_store::columns::Column;
 use recall_store::snapshot::{Predicate, ReadError};
 
-use crate::access::{Access, cheap_part, names, without_merging};
+use crate::access::{Access, certain_part, cheap_part, names, without_merging};
 use crate::columns::{self, Derived, Origin, is_cheap};
 use crate::derive::derive;
 
@@ -34,8 +34,16 @@ pub struct Question {
     pub unfiltered: bool,
     cheap: Option<Stage>,
     rest: Option<Stage>,
+    shortcut: Option<Shortcut>,
     stored: Vec<Column>,
     phi: bool,
+}
+
+/// A way past the last stage: a test of cheap columns that makes rows certain, where the answer needs no more than cheap columns either.
+#[derive(Debug)]
+struct Shortcut {
+    certain: Stage,
+    stored: Vec<Column>,
 }
 
 /// Why a filter failed inside a scan.
@@ -111,7 +119,35 @@ impl Question {
         let unfiltered = filters.is_empty();
         let asked = rest.iter().flat_map(|stage| stage.schema.fields()).chain(schema.fields());
         let stored = stored(asked.map(|field| field.name().as_str()), phi);
-        Ok(Self { access, schema, unfiltered, cheap, rest, stored, phi })
+        let certain = filters.iter().map(certain_part).collect::<Option<Vec<_>>>().filter(|_| rest.is_some());
+        let shortcut = match certain.map(|filters| Stage::new(filters, props)).transpose()?.flatten() {
+            Some(certain) => {
+                let asked = certain.schema.fields().iter().chain(schema.fields());
+                let stored = self::stored(asked.map(|field| field.name().as_str()), phi);
+                Some(Shortcut { certain, stored }).filter(|shortcut| !shortcut.stored.iter().any(|column| column.is_content()))
+            }
+            None => None,
+        };
+        Ok(Self { access, schema, unfiltered, cheap, rest, shortcut, stored, phi })
+    }
+
+    /// The stored columns to ask a part for first, if rows may be certain by them.
+    #[must_use]
+    pub fn shortcut(&self) -> Option<Vec<Column>> {
+        self.shortcut.as_ref().map(|shortcut| shortcut.stored.clone())
+    }
+
+    /// The answer's rows from a batch of [`Question::shortcut`] columns, if all of them are certain.
+    ///
+    /// # Errors
+    /// Where a filter can't be computed.
+    pub fn certain_answer(&self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let Some(Shortcut { certain, stored }) = &self.shortcut else {
+            return Ok(None);
+        };
+        let rows = Rows::read(stored, batch, self.phi)?;
+        let mask = certain.mask(&rows)?;
+        if mask.iter().all(|passes| passes == Some(true)) { rows.batch(&self.schema).map(Some) } else { Ok(None) }
     }
 
     /// Whether the bytes of events are read.

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use datafusion::common::{DataFusionError, Result};
-use recall_store::snapshot::{Part, ReadError, Rows, Scan};
+use recall_store::columns::Column;
+use recall_store::snapshot::{Batches, Part, ReadError, Rows, Scan};
 use recall_store::token::Token;
 
 use crate::access::Lookup;
@@ -230,17 +231,12 @@ impl Pass<'_> {
             return Ok(true);
         }
         view.meter.add(length as usize);
+        if let Some(answers) = self.certain(part, &rows)? {
+            return self.hold_all(answers);
+        }
         let failure = Failure::default();
-        let scan = Scan {
-            columns: question.stored(),
-            rows,
-            predicate: question.predicate(&failure),
-            batch_rows: self.reading.last_window() as usize,
-            phi: view.phi.as_ref(),
-        };
-        let batches = match part.scan(scan) {
-            Err(ReadError::Erased(_)) => return Ok(true),
-            other => other.map_err(|error| failure.or(error))?,
+        let Some(batches) = self.scan(part, question.stored(), rows, &failure)? else {
+            return Ok(true);
         };
         let mut newest_last = Vec::new();
         for batch in batches {
@@ -254,8 +250,47 @@ impl Pass<'_> {
                 return Ok(false);
             }
         }
-        for answer in newest_last.iter().rev() {
-            if !self.hold(reversed(answer)?)? {
+        self.hold_all(newest_last)
+    }
+
+    /// The answers of a window all of whose rows are certain by cheap columns.
+    fn certain(&self, part: &Part, rows: &Rows) -> Result<Option<Vec<RecordBatch>>> {
+        let question = &self.reading.question;
+        let Some(columns) = question.shortcut() else {
+            return Ok(None);
+        };
+        let failure = Failure::default();
+        let mut answers = Vec::new();
+        for batch in self.scan(part, columns, rows.clone(), &failure)?.into_iter().flatten() {
+            match question.certain_answer(&batch.map_err(|error| failure.or(error))?)? {
+                Some(answer) => answers.push(answer),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(answers))
+    }
+
+    /// Batches of stored columns in rows that pass the cheap test; none where the part was erased.
+    fn scan(&self, part: &Part, columns: Vec<Column>, rows: Rows, failure: &Failure) -> Result<Option<Batches>> {
+        let Reading { view, question, .. } = self.reading;
+        let batch_rows = self.reading.last_window() as usize;
+        let scan = Scan { columns, rows, predicate: question.predicate(failure), batch_rows, phi: view.phi.as_ref() };
+        match part.scan(scan) {
+            Ok(batches) => Ok(Some(batches)),
+            Err(ReadError::Erased(_)) => Ok(None),
+            Err(error) => Err(failure.or(error)),
+        }
+    }
+
+    /// Holds the answers of a window, which come oldest first. False: nobody wants more.
+    fn hold_all(&mut self, mut answers: Vec<RecordBatch>) -> Result<bool> {
+        let newest_first = self.reading.order == Order::NewestFirst;
+        if newest_first {
+            answers.reverse();
+        }
+        for answer in answers {
+            let answer = if newest_first { reversed(&answer)? } else { answer };
+            if !self.hold(answer)? {
                 return Ok(false);
             }
         }

@@ -71,7 +71,9 @@ impl App {
     pub async fn commit(&self, submission: Submission) -> Result<Vec<Outcome>, Problem> {
         let (sender, receiver) = oneshot::channel();
         self.trail.submit(submission, Box::new(move |result| drop(sender.send(result))))?;
-        let result = receiver.await.map_err(|_| Problem::unavailable("the server is stopping: send again; ids make sure that nothing is stored twice"))?;
+        let result = receiver
+            .await
+            .map_err(|_| Problem::unavailable("the server is stopping: send again; ids make sure that nothing is stored twice"))?;
         Ok(result?)
     }
 
@@ -99,7 +101,9 @@ impl App {
     pub fn stored_token(&self, id: &str) -> Result<Option<Stored>, Problem> {
         match self.trail.row(Kind::Token, id) {
             None => Ok(None),
-            Some(bytes) => Stored::read(&bytes).map(Some).ok_or_else(|| Problem::internal("a token's row cannot be read: see recall doctor")),
+            Some(bytes) => {
+                Stored::read(&bytes).map(Some).ok_or_else(|| Problem::internal("a token's row cannot be read: see recall doctor"))
+            }
         }
     }
 }

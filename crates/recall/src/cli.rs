@@ -1,6 +1,7 @@
 //! The command line: names, flags and help. Knows no command's work. Names are those of the published contract.
 
 use std::ffi::OsString;
+use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -42,7 +43,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  recall ingest events.ndjson\n  cat events.ndjson | recall ingest -")]
     Ingest(Ingest),
     /// Search with the query language
-    #[command(after_help = "Examples:\n  recall search 'actor.id:jdoe -outcome:success time>-7d'\n  recall search 'patient:MRN-1001' --format csv > answer.csv")]
+    #[command(
+        after_help = "Examples:\n  recall search 'actor.id:jdoe -outcome:success time>-7d'\n  recall search 'patient:MRN-1001' --format csv > answer.csv"
+    )]
     Search(Search),
     /// Ask with read-only SQL over the table `events`
     #[command(after_help = "Example:\n  recall sql 'SELECT action, count(*) FROM events GROUP BY action'")]
@@ -54,7 +57,9 @@ pub enum Command {
     #[command(after_help = "Examples:\n  recall receipt 41 > event.tlog-proof\n  recall receipt 41 --disclose > event.tlog-proof")]
     Receipt(Receipt),
     /// Verify a folder, a served log or a receipt
-    #[command(after_help = "Examples:\n  recall verify --data ./trail\n  recall verify --url http://127.0.0.1:7080 --public-key VKEY\n  recall verify --receipt event.tlog-proof --public-key VKEY")]
+    #[command(
+        after_help = "Examples:\n  recall verify --data ./trail\n  recall verify --url http://127.0.0.1:7080 --public-key VKEY\n  recall verify --receipt event.tlog-proof --public-key VKEY"
+    )]
     Verify(Verify),
     /// Create, list and revoke tokens
     #[command(subcommand)]
@@ -264,7 +269,9 @@ pub struct Verify {
 #[derive(Subcommand)]
 pub enum Token {
     /// Make a token; it is printed alone, once
-    #[command(after_help = "Examples:\n  recall token create --role ingest --source urn:ehr:prod --expires 24h\n  recall token create --role auditor --data ./trail")]
+    #[command(
+        after_help = "Examples:\n  recall token create --role ingest --source urn:ehr:prod --expires 24h\n  recall token create --role auditor --data ./trail"
+    )]
     Create(TokenCreate),
     /// List tokens, without their secrets
     List(TargetOnly),
@@ -313,7 +320,9 @@ pub enum Keys {
     /// Make a new root key and wrap all keys under it
     RotateRoot(TargetOnly),
     /// Destroy the keys of one epoch, and with them its events' content, for ever
-    #[command(after_help = "Example:\n  recall keys shred --epoch 2020-11 --rule 'six years' --approver 'J. Doe' --approver 'R. Roe' --yes")]
+    #[command(
+        after_help = "Example:\n  recall keys shred --epoch 2020-11 --rule 'six years' --approver 'J. Doe' --approver 'R. Roe' --yes"
+    )]
     Shred(Shred),
     /// Copy the keyring (wrapped keys) to a file; backups do not hold it
     Export(KeysExport),
@@ -420,9 +429,14 @@ pub enum Stop {
 
 /// Reads the arguments of the process.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
-    Cli::try_parse_from(arguments).map_err(|error| {
-        if error.use_stderr() { Stop::Wrong(one_line(&error)) } else { Stop::Help(error.render().ansi().to_string()) }
-    })
+    Cli::try_parse_from(arguments)
+        .map_err(|error| if error.use_stderr() { Stop::Wrong(one_line(&error)) } else { Stop::Help(help(&error)) })
+}
+
+/// The help text, in colour only on a terminal.
+fn help(error: &clap::Error) -> String {
+    let text = error.render();
+    if std::io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() }
 }
 
 /// The first paragraph of clap's message as one line; the rest is in `--help`.

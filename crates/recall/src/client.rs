@@ -111,11 +111,13 @@ impl Client {
                 if let Some(token) = token {
                     request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
                 }
-                let request = request.body(body).map_err(|_| Failure::wrong("the server's URL or the token holds characters that cannot be sent"))?;
+                let request =
+                    request.body(body).map_err(|_| Failure::wrong("the server's URL or the token holds characters that cannot be sent"))?;
                 remote(agent, base, request)
             }
             Self::Local(running) => {
-                let request = request.body(Body::from(body)).map_err(|_| Failure::wrong("the request holds characters that cannot be sent"))?;
+                let request =
+                    request.body(Body::from(body)).map_err(|_| Failure::wrong("the request holds characters that cannot be sent"))?;
                 local(running, request)
             }
         }
@@ -138,7 +140,9 @@ pub fn agent() -> Agent {
 /// A server's URL without its last slash.
 pub fn base_url(url: &str) -> Result<String, Failure> {
     if !url.starts_with("http://") {
-        return Err(Failure::wrong("the server's URL must start with http://; this version speaks no TLS, so use a tunnel to another machine"));
+        return Err(Failure::wrong(
+            "the server's URL must start with http://; this version speaks no TLS, so use a tunnel to another machine",
+        ));
     }
     Ok(url.trim_end_matches('/').to_owned())
 }

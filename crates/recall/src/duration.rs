@@ -4,7 +4,12 @@ use crate::failure::Failure;
 
 /// Reads `30s`, `15m`, `24h` or `90d`: seconds out, at least one and at most a hundred years.
 pub fn seconds(text: &str) -> Result<u64, Failure> {
-    let wrong = || Failure::wrong(format!("'{}' is no length of time: write a whole number and s, m, h or d, such as 24h", crate::output::printable(text)));
+    let wrong = || {
+        Failure::wrong(format!(
+            "'{}' is no length of time: write a whole number and s, m, h or d, such as 24h",
+            crate::output::printable(text)
+        ))
+    };
     let unit = text.chars().last().ok_or_else(wrong)?;
     let factor = match unit {
         's' => 1,

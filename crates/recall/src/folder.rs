@@ -40,7 +40,8 @@ impl Place {
 /// `DIR.extension`, beside DIR.
 fn beside(data: &Path, extension: &str) -> Result<PathBuf, Failure> {
     let absolute = std::path::absolute(data).map_err(|error| Failure::wrong(format!("{} is no folder's name: {error}", data.display())))?;
-    let name = absolute.file_name().ok_or_else(|| Failure::wrong(format!("{} cannot hold a trail: name a folder below it", data.display())))?;
+    let name =
+        absolute.file_name().ok_or_else(|| Failure::wrong(format!("{} cannot hold a trail: name a folder below it", data.display())))?;
     let mut name = name.to_owned();
     name.push(".");
     name.push(extension);
@@ -51,9 +52,11 @@ fn beside(data: &Path, extension: &str) -> Result<PathBuf, Failure> {
 pub fn vkey(data: &Path) -> Result<String, Failure> {
     let keyring = data.join("keyring");
     let text = read_small(&keyring)?;
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(|_| Failure::unreachable(format!("{} is damaged: restore it from an export", keyring.display())))?;
+    let value: serde_json::Value = serde_json::from_str(&text)
+        .map_err(|_| Failure::unreachable(format!("{} is damaged: restore it from an export", keyring.display())))?;
     let vkey = value.get("vkey").and_then(serde_json::Value::as_str);
-    vkey.map(str::to_owned).ok_or_else(|| Failure::unreachable(format!("{} names no public key: restore it from an export", keyring.display())))
+    vkey.map(str::to_owned)
+        .ok_or_else(|| Failure::unreachable(format!("{} names no public key: restore it from an export", keyring.display())))
 }
 
 /// A small file of text.
@@ -69,7 +72,8 @@ pub fn read_small(path: &Path) -> Result<String, Failure> {
 
 /// Writes a file that must not exist, for its owner's eyes.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |error: io::Error| Failure::wrong(format!("{} cannot be written: {error}; name a file that does not exist", path.display()));
+    let failed =
+        |error: io::Error| Failure::wrong(format!("{} cannot be written: {error}; name a file that does not exist", path.display()));
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
 }

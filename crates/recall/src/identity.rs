@@ -98,7 +98,9 @@ impl Role {
             return Ok(());
         }
         Err(Denied(match (self, permission) {
-            (Self::FirstAdministrator, _) => "the one-time token only makes the first administrator's token: recall token create --role administrator",
+            (Self::FirstAdministrator, _) => {
+                "the one-time token only makes the first administrator's token: recall token create --role administrator"
+            }
             (_, Ingest) => "this token may not send events: use a token of role ingest",
             (_, CreateToken | Administer) => "this needs a token of role administrator",
             (_, Operate) => "this needs a token of role administrator, privacy-officer, auditor or engineer",
@@ -112,8 +114,12 @@ impl Role {
             Self::Administrator | Self::Engineer => Ok(Sight::Public),
             Self::Ingest => Err(Denied("ingest tokens only send events: read with a token of role auditor or privacy-officer")),
             Self::ServiceOwner => Err(Denied("reading as a service's owner is not offered yet: ask a privacy officer")),
-            Self::Patient => Err(Denied("reading as a patient is not offered yet: ask the privacy officer for an accounting of disclosures")),
-            Self::FirstAdministrator => Err(Denied("the one-time token only makes the first administrator's token: recall token create --role administrator")),
+            Self::Patient => {
+                Err(Denied("reading as a patient is not offered yet: ask the privacy officer for an accounting of disclosures"))
+            }
+            Self::FirstAdministrator => {
+                Err(Denied("the one-time token only makes the first administrator's token: recall token create --role administrator"))
+            }
         }
     }
 }

@@ -19,6 +19,9 @@ pub const OWN_SOURCE: &str = "urn:recall:server";
 /// How sources begin that nobody else may send for.
 pub const RESERVED_SOURCES: &str = "urn:recall:";
 
+/// Characters of a reason that are kept; an event takes 2,048 bytes.
+const REASON_CHARS: usize = 500;
+
 /// A record in the making.
 pub struct Record {
     event: Map<String, Value>,
@@ -61,6 +64,7 @@ impl Record {
 
     /// It did not succeed: `failure` or `denied`, and why.
     pub fn ended(mut self, status: &str, reason: &str) -> Self {
+        let reason: String = reason.chars().take(REASON_CHARS).collect();
         self.event.insert("outcome".into(), json!({"status": status, "reason": reason}));
         self
     }

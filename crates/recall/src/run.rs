@@ -1,7 +1,9 @@
 //! One match over the commands.
 
 use crate::cli::{Cli, Command};
-use crate::commands::{backup, config, doctor, ingest, init, keys, receipt, recover, restore, search, serve, show, source, sql, token, verify};
+use crate::commands::{
+    backup, config, doctor, ingest, init, keys, receipt, recover, restore, search, serve, show, source, sql, token, verify,
+};
 use crate::failure::Failure;
 
 /// Does what the arguments ask for.

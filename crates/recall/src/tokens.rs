@@ -59,7 +59,14 @@ pub struct Presented<'a> {
 }
 
 /// Makes a token: id, text to show, and what to store.
-pub fn create(random: &dyn Random, name: Option<String>, role: Role, sources: Vec<String>, now: Timestamp, expires_at: Option<Timestamp>) -> (String, Shown, Stored) {
+pub fn create(
+    random: &dyn Random,
+    name: Option<String>,
+    role: Role,
+    sources: Vec<String>,
+    now: Timestamp,
+    expires_at: Option<Timestamp>,
+) -> (String, Shown, Stored) {
     let mut id_bytes = [0; ID_BYTES];
     random.fill(&mut id_bytes);
     let id: String = id_bytes.iter().map(|byte| format!("{byte:02x}")).collect();

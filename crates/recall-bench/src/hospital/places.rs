@@ -25,12 +25,8 @@ pub(super) const LAB: usize = 1;
 pub(super) const DATABASE: usize = 2;
 pub(super) const IDENTITY: usize = 3;
 
-pub(super) const AGENTS: [&str; 4] = [
-    "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0",
-    "WardTablet/4.2 (Android 16; landscape)",
-    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Edg/142.0",
-];
+pub(super) const AGENTS: [&str; 4] =
+    ["Firefox/140.0 (Linux x86_64)", "Chrome/142.0 (Windows NT 10.0)", "WardTablet/4.2 (Android 16)", "Edg/142.0 (Windows NT 10.0)"];
 
 pub(super) const DRUGS: [&str; 16] = [
     "metoprolol 47.5 mg", "enoxaparin 40 mg", "pantoprazole 40 mg", "ceftriaxone 2 g", "morphine 5 mg", "insulin glargine 12 IU",

@@ -102,7 +102,6 @@ pub(super) fn render(out: &mut Vec<u8>, draft: &Draft<'_>) -> Marks {
         if let Some(request) = &draft.request {
             object(event.key("request"), |member| write_request(member, request));
         }
-        event.text("schema", "recall.event/1");
         let seq = event.key("seq");
         marks.seq = seq.len();
         number(seq, draft.seq);
@@ -274,7 +273,6 @@ fn write_resource(out: &mut Vec<u8>, patient: &Patient, resource: &str, bits: u6
         id.push(b'"');
         hex(id, bits >> 16, 10);
         id.push(b'"');
-        target.list("labels", ["PHI"], string);
         target.text("patient_id", &patient.mrn);
         target.text("type", resource);
     });

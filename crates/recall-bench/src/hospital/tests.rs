@@ -44,7 +44,7 @@ fn every_event_is_one_that_recall_takes() {
 fn bodies_are_of_realistic_size() {
     let (_, events) = month(Size::demo(20_000));
     let mean = events.iter().map(|(body, _)| body.len()).sum::<usize>() / events.len();
-    assert!((500..=750).contains(&mean), "{mean} bytes an event");
+    assert!((500..=720).contains(&mean), "{mean} bytes an event");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use datafusion::common::ScalarValue;
 use datafusion::logical_expr::{Expr, cast, col, in_list, lit};
 use recall_store::token::TokenKind;
 
-use super::{Access, Lookup, cheap_part};
+use super::{Access, Lookup, certain_part, cheap_part};
 use crate::functions::{has_patient, probe};
 use crate::query::Span;
 use crate::values::Probe;
@@ -98,6 +98,17 @@ fn the_cheap_part_is_true_wherever_the_whole_is() {
     assert_eq!(cheap_part(&costly), None);
     let mixed = cheap.clone().or(col("actor").is_null().and(costly));
     assert_eq!(cheap_part(&mixed), Some(cheap.or(col("actor").is_null())));
+}
+
+#[test]
+fn the_whole_is_true_wherever_its_certain_part_is() {
+    let (cheap, costly) = (col("op").eq(lit("R")), col("ip").eq(lit("::1")));
+    assert_eq!(certain_part(&cheap.clone().or(costly.clone())), Some(cheap.clone()));
+    assert_eq!(certain_part(&cheap.clone().and(costly.clone())), None);
+    assert_eq!(certain_part(&cheap.clone().or(costly.clone()).is_not_true()), None);
+    assert_eq!(certain_part(&costly), None);
+    let mixed = cheap.clone().or(col("actor").is_null().and(costly));
+    assert_eq!(certain_part(&mixed), Some(cheap));
 }
 
 #[test]

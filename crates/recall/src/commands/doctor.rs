@@ -54,9 +54,18 @@ pub fn run(folder: &Folder, as_json: bool) -> Result<(), Failure> {
     if !place.data.join("keyring").is_file() {
         return Err(Failure::wrong(format!("{} holds no trail: make one with recall init --data DIR", place.data.display())));
     }
-    let looks = [permissions(&place.data), root_key(&place), root_key_place(&place), room(&place.data), clock(&place), anchor(&place), catalog(&place)];
+    let looks = [
+        permissions(&place.data),
+        root_key(&place),
+        root_key_place(&place),
+        room(&place.data),
+        clock(&place),
+        anchor(&place),
+        catalog(&place),
+    ];
     if as_json {
-        let looks: Vec<_> = looks.iter().map(|look| json!({"what": look.what, "level": look.level.name(), "sentence": look.sentence})).collect();
+        let looks: Vec<_> =
+            looks.iter().map(|look| json!({"what": look.what, "level": look.level.name(), "sentence": look.sentence})).collect();
         output::json(&json!({"looks": looks}))?;
     } else {
         for look in &looks {
@@ -73,9 +82,11 @@ fn permissions(data: &Path) -> Look {
     const WHAT: &str = "permissions";
     match std::fs::metadata(data) {
         Err(error) => look(WHAT, Level::Wrong, format!("the folder cannot be looked at ({error}): see that this user may")),
-        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => {
-            look(WHAT, Level::Risky, format!("others may look into the folder; what lies there is encrypted, but run chmod 700 {}", data.display()))
-        }
+        Ok(metadata) if metadata.permissions().mode() & 0o077 != 0 => look(
+            WHAT,
+            Level::Risky,
+            format!("others may look into the folder; what lies there is encrypted, but run chmod 700 {}", data.display()),
+        ),
         Ok(_) => look(WHAT, Level::Good, "the folder is its owner's alone"),
     }
 }
@@ -92,9 +103,11 @@ fn root_key_place(place: &Place) -> Look {
     const WHAT: &str = "root key's place";
     let RootSource::File(file) = &place.root else { return look(WHAT, Level::Good, "the root key comes from a command") };
     match (std::fs::metadata(file), std::fs::metadata(&place.data)) {
-        (Ok(key), Ok(data)) if key.dev() == data.dev() => {
-            look(WHAT, Level::Risky, "the root key lies on the disk of the data: whoever takes the disk reads everything; move it to another disk or a key service and name it with --root-key-file or --root-key-command")
-        }
+        (Ok(key), Ok(data)) if key.dev() == data.dev() => look(
+            WHAT,
+            Level::Risky,
+            "the root key lies on the disk of the data: whoever takes the disk reads everything; move it to another disk or a key service and name it with --root-key-file or --root-key-command",
+        ),
         (Ok(_), Ok(_)) => look(WHAT, Level::Good, "the root key lies on another disk than the data"),
         _ => look(WHAT, Level::Wrong, "the root key's file cannot be looked at: name the right one with --root-key-file"),
     }
@@ -123,8 +136,14 @@ fn clock(place: &Place) -> Look {
     let written = written.map(|since| Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX)));
     let now = SystemClock.now();
     match written {
-        Some(written) if written > now => look(WHAT, Level::Wrong, format!("the clock says {now}, before the last checkpoint was written: set it, and keep it set with NTP")),
-        _ if now < Timestamp::from_micros(1_704_067_200_000_000) => look(WHAT, Level::Wrong, format!("the clock says {now}, long ago: set it, and keep it set with NTP")),
+        Some(written) if written > now => look(
+            WHAT,
+            Level::Wrong,
+            format!("the clock says {now}, before the last checkpoint was written: set it, and keep it set with NTP"),
+        ),
+        _ if now < Timestamp::from_micros(1_704_067_200_000_000) => {
+            look(WHAT, Level::Wrong, format!("the clock says {now}, long ago: set it, and keep it set with NTP"))
+        }
         _ => look(WHAT, Level::Good, format!("the clock says {now}")),
     }
 }
@@ -136,12 +155,24 @@ fn anchor(place: &Place) -> Look {
         return look(WHAT, Level::Good, "nothing is published yet");
     }
     let Ok(note) = std::fs::read(&place.anchor) else {
-        return look(WHAT, Level::Risky, format!("there is no second copy of the last checkpoint at {}: a folder put back to an older state would not be noticed; it is written at the next publication", place.anchor.display()));
+        return look(
+            WHAT,
+            Level::Risky,
+            format!(
+                "there is no second copy of the last checkpoint at {}: a folder put back to an older state would not be noticed; it is written at the next publication",
+                place.anchor.display()
+            ),
+        );
     };
-    let opened = folder::vkey(&place.data).ok().and_then(|vkey| Verifier::parse(&vkey).ok()).and_then(|log| Checkpoint::open(&note, &log, &[]).ok());
+    let opened =
+        folder::vkey(&place.data).ok().and_then(|vkey| Verifier::parse(&vkey).ok()).and_then(|log| Checkpoint::open(&note, &log, &[]).ok());
     match opened {
         Some((checkpoint, _)) => look(WHAT, Level::Good, format!("the second copy of the checkpoint stands at {} events", checkpoint.size)),
-        None => look(WHAT, Level::Wrong, format!("{} is no checkpoint of this log: see whether it was changed, and compare recall verify", place.anchor.display())),
+        None => look(
+            WHAT,
+            Level::Wrong,
+            format!("{} is no checkpoint of this log: see whether it was changed, and compare recall verify", place.anchor.display()),
+        ),
     }
 }
 

@@ -72,13 +72,18 @@ fn import(options: &Ingest, client: &Client) -> Result<Progress, Failure> {
     let mut file = File::open(&options.file).map_err(unreadable)?;
     let total = file.metadata().map_err(unreadable)?.len();
     if progress.offset > total {
-        return Err(Failure::wrong(format!("{} is shorter than what was sent of it before: remove {} to start anew", options.file.display(), state.display())));
+        return Err(Failure::wrong(format!(
+            "{} is shorter than what was sent of it before: remove {} to start anew",
+            options.file.display(),
+            state.display()
+        )));
     }
     file.seek(SeekFrom::Start(progress.offset)).map_err(unreadable)?;
     let mut import = Import { client, state: Some(state.clone()), bar: output::progress(Some(total), true, "sent"), progress, shown: 0 };
     import.save()?;
     import.send_all(&mut BufReader::with_capacity(1 << 20, file), options.batch)?;
-    std::fs::remove_file(&state).map_err(|error| Failure::unreachable(format!("all is sent, but {} cannot be removed: {error}", state.display())))?;
+    std::fs::remove_file(&state)
+        .map_err(|error| Failure::unreachable(format!("all is sent, but {} cannot be removed: {error}", state.display())))?;
     Ok(import.progress)
 }
 
@@ -167,8 +172,9 @@ impl Import<'_> {
     fn save(&self) -> Result<(), Failure> {
         let Some(state) = &self.state else { return Ok(()) };
         let text = serde_json::to_string(&self.progress).unwrap_or_default();
-        folder::replace(state, text.as_bytes())
-            .map_err(|error| Failure::wrong(format!("the import's state cannot be kept in {}: {error}; name another file with --state", state.display())))
+        folder::replace(state, text.as_bytes()).map_err(|error| {
+            Failure::wrong(format!("the import's state cannot be kept in {}: {error}; name another file with --state", state.display()))
+        })
     }
 }
 
@@ -177,7 +183,8 @@ fn next_request(input: &mut dyn BufRead, batch: u32) -> Result<(Vec<u8>, u64), F
     let mut body = Vec::new();
     let mut lines = 0;
     while lines < u64::from(batch) && body.len() < REQUEST_BYTES {
-        let read = input.read_until(b'\n', &mut body).map_err(|error| Failure::unreachable(format!("the events cannot be read: {error}")))?;
+        let read =
+            input.read_until(b'\n', &mut body).map_err(|error| Failure::unreachable(format!("the events cannot be read: {error}")))?;
         if read == 0 {
             break;
         }

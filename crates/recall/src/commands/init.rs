@@ -36,7 +36,9 @@ pub fn run(options: &Init, as_json: bool) -> Result<(), Failure> {
     output::line(&format!("trail            {data}"))?;
     if let Some(file) = &root_key_file {
         output::line(&format!("root key         {file}"))?;
-        output::note("warning: whoever has folder and root key reads everything; keep the root key on another disk or in a key service, and keep a copy: without it nothing can be read");
+        output::note(
+            "warning: whoever has folder and root key reads everything; keep the root key on another disk or in a key service, and keep a copy: without it nothing can be read",
+        );
     }
     output::line(&format!("public key       {vkey}"))?;
     output::line(&format!("one-time token   {}", token.as_str()))?;
@@ -55,7 +57,8 @@ fn first_token(running: &Running) -> Result<tokens::Shown, Failure> {
     let now = SystemClock.now();
     let (id, shown, stored) = tokens::create(&SystemRandom, None, Role::FirstAdministrator, Vec::new(), now, None);
     let row = RowChange::put(Kind::Token, id.clone(), stored.write());
-    let record = Record::new(Identity::machine().actor(), "recall.init", "C", json!({"type": "recall:trail"})).with(json!({"token_id": id}));
+    let record =
+        Record::new(Identity::machine().actor(), "recall.init", "C", json!({"type": "recall:trail"})).with(json!({"token_id": id}));
     let app = Arc::clone(running.app());
     running.block_on(async move { app.record(record, vec![row]).await }).map_err(|problem| Failure::unreachable(problem.detail()))?;
     Ok(shown)

@@ -57,7 +57,10 @@ fn rotate(options: &TargetOnly, as_json: bool) -> Result<(), Failure> {
     if as_json {
         return output::json(&answer);
     }
-    output::line(&format!("the root key is now {}; export the keyring anew for your backups: recall keys export FILE", text(&answer, "root_key_id")))
+    output::line(&format!(
+        "the root key is now {}; export the keyring anew for your backups: recall keys export FILE",
+        text(&answer, "root_key_id")
+    ))
 }
 
 fn shred(options: &Shred, as_json: bool) -> Result<(), Failure> {

@@ -25,6 +25,8 @@ pub fn run(options: &Recover, as_json: bool) -> Result<(), Failure> {
         return output::json(&json!({"vkey": vkey, "origin": origin, "first_index": size}));
     }
     output::line(&format!("the trail goes on as {origin}; event {size} names the checkpoint that was left behind\npublic key  {vkey}"))?;
-    output::note("tell everybody who verifies this log its new public key, and keep the old key and checkpoints: they prove what the copy lacks");
+    output::note(
+        "tell everybody who verifies this log its new public key, and keep the old key and checkpoints: they prove what the copy lacks",
+    );
     Ok(())
 }

@@ -64,7 +64,13 @@ fn table(client: &Client, options: &Search, as_json: bool) -> Result<usize, Fail
 
 fn row(event: &Value) -> Vec<String> {
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or("").to_owned();
-    let mut patients: Vec<&str> = event.get("targets").and_then(Value::as_array).into_iter().flatten().filter_map(|target| target.get("patient_id")?.as_str()).collect();
+    let mut patients: Vec<&str> = event
+        .get("targets")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(|target| target.get("patient_id")?.as_str())
+        .collect();
     patients.dedup();
     vec![
         event.pointer("/integrity/index").map(ToString::to_string).unwrap_or_default(),
@@ -86,7 +92,9 @@ fn export(client: &Client, options: &Search, format: &str) -> Result<usize, Fail
     loop {
         let page = ask(client, options, left.min(PAGE_EVENTS), cursor.as_deref(), Some(format))?;
         let header = |name: &str| page.headers.get(name).and_then(|value| value.to_str().ok());
-        let count: usize = header(COUNT).and_then(|count| count.parse().ok()).ok_or_else(|| Failure::unreachable("the server's answer counts no events"))?;
+        let count: usize = header(COUNT)
+            .and_then(|count| count.parse().ok())
+            .ok_or_else(|| Failure::unreachable("the server's answer counts no events"))?;
         let body = match (format, cursor.is_some()) {
             // Each page of CSV has the header line; one is enough.
             ("csv", true) => page.body.iter().position(|byte| *byte == b'\n').and_then(|end| page.body.get(end + 1..)).unwrap_or(&[]),

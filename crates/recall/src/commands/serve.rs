@@ -10,8 +10,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use recall_log::time::Timestamp;
 use recall_search::engine::{Engine, Limits};
 use recall_store::catalog::{Kind, RowChange};
-use recall_store::secret::Key32;
 use recall_store::seams::{SystemClock, SystemRandom};
+use recall_store::secret::Key32;
 use recall_store::trail::{Class, OpenError, OpenOptions, Submission, Trail};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -69,13 +69,15 @@ impl Running {
             .max_blocking_threads(BLOCKING_THREADS)
             .build()
             .map_err(|error| Failure::unreachable(format!("threads could not be started: {error}")))?;
-        let recorder = PrometheusBuilder::new().set_buckets(&SECONDS).map_err(|error| Failure::unreachable(error.to_string()))?.build_recorder();
+        let recorder =
+            PrometheusBuilder::new().set_buckets(&SECONDS).map_err(|error| Failure::unreachable(error.to_string()))?.build_recorder();
         let metrics = recorder.handle();
         if door == Door::Token {
             // A second recorder in one process would be a second server in it.
             let _ = metrics::set_global_recorder(recorder);
         }
-        let engine = Engine::new(Limits::default(), &Key32::random(&SystemRandom)).map_err(|error| Failure::unreachable(error.to_string()))?;
+        let engine =
+            Engine::new(Limits::default(), &Key32::random(&SystemRandom)).map_err(|error| Failure::unreachable(error.to_string()))?;
         let app = App::new(trail, engine, Arc::new(SystemClock), Arc::new(SystemRandom), metrics);
         let router = router(&app, door);
         let running = Self { runtime, app, router };
@@ -175,7 +177,9 @@ pub fn run(options: &Serve, as_json: bool) -> Result<(), Failure> {
 }
 
 async fn serve(app: &Shared, router: Router, listen: SocketAddr, as_json: bool) -> Result<(), Failure> {
-    let taken = |error: std::io::Error| Failure::unreachable(format!("{listen} cannot be listened on: {error}; choose another address with --listen"));
+    let taken = |error: std::io::Error| {
+        Failure::unreachable(format!("{listen} cannot be listened on: {error}; choose another address with --listen"))
+    };
     let listener = TcpListener::bind(listen).await.map_err(taken)?;
     let address = listener.local_addr().map_err(taken)?;
     let no_signals = |error: std::io::Error| Failure::unreachable(format!("signals cannot be waited for: {error}"));

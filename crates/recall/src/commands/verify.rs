@@ -55,7 +55,10 @@ impl Report {
 pub fn run(options: &Verify, as_json: bool) -> Result<(), Failure> {
     let log = options.public_key.as_deref().map(parse_key).transpose()?;
     let report = match (&options.receipt, &options.url) {
-        (Some(file), _) => check_receipt(&std::fs::read(file).map_err(|error| Failure::wrong(format!("{} cannot be read: {error}", file.display())))?, log)?,
+        (Some(file), _) => check_receipt(
+            &std::fs::read(file).map_err(|error| Failure::wrong(format!("{} cannot be read: {error}", file.display())))?,
+            log,
+        )?,
         (None, Some(url)) => check_url(url, log)?,
         (None, None) if options.folder.data.is_some() => check_folder(&Place::of(&options.folder)?, log, Check::InPlace)?,
         (None, None) => return Err(Failure::wrong("verify what? name --data DIR, --url URL or --receipt FILE")),
@@ -79,14 +82,19 @@ fn check_receipt(bytes: &[u8], log: Option<Verifier>) -> Result<Report, Failure>
         Err(error) => report.findings.push(format!("receipt: {error}")),
         Ok(proven) => {
             report.size = proven.checkpoint.size;
-            report.made.push(format!("event {} is in the log {} of {} events, signed by its key", proven.index, proven.checkpoint.origin, proven.checkpoint.size));
+            report.made.push(format!(
+                "event {} is in the log {} of {} events, signed by its key",
+                proven.index, proven.checkpoint.origin, proven.checkpoint.size
+            ));
             match &proven.disclosure {
                 Disclosure::Entry(_) => report.not_made.push("content: it is not in the receipt, which proves the entry alone".into()),
                 Disclosure::Parts { public, phi } => {
                     for (part, shown) in [("public part", public), ("PHI part", phi)] {
                         match shown.bytes() {
                             Some(_) => report.made.push(format!("the {part} in the receipt is the one that was logged")),
-                            None => report.not_made.push(format!("the {part}: it is not in the receipt, which proves its commitment alone")),
+                            None => {
+                                report.not_made.push(format!("the {part}: it is not in the receipt, which proves its commitment alone"))
+                            }
                         }
                     }
                 }
@@ -99,7 +107,8 @@ fn check_receipt(bytes: &[u8], log: Option<Verifier>) -> Result<Report, Failure>
 fn check_url(url: &str, log: Option<Verifier>) -> Result<Report, Failure> {
     let source = ServedLog::new(url)?;
     let note = source.read("checkpoint").map_err(|error| Failure::unreachable(error.to_string()))?;
-    let note = note.ok_or_else(|| Failure::unreachable(format!("{url} serves no checkpoint: nothing is published yet, or this is no log")))?;
+    let note =
+        note.ok_or_else(|| Failure::unreachable(format!("{url} serves no checkpoint: nothing is published yet, or this is no log")))?;
     let mut report = Report::default();
     check_tree(&source, &note, log, &mut report);
     report.not_made.push("content of events: it is not served; verify the folder with its root key".into());

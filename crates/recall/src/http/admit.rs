@@ -24,16 +24,24 @@ pub async fn admit(State(app): State<Shared>, request: Request<Body>, next: Next
     let route = request.extensions().get::<MatchedPath>().map_or("none", MatchedPath::as_str).to_owned();
     let method = request.method().as_str().to_owned();
     let mut response = match app.requests.try_acquire() {
-        Err(_) => Problem::unavailable("too many requests are under way: send again after Retry-After seconds").retry_after(1).into_response(),
+        Err(_) => {
+            Problem::unavailable("too many requests are under way: send again after Retry-After seconds").retry_after(1).into_response()
+        }
         Ok(_permit) => match tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await {
             Ok(response) => response,
-            Err(_) => Problem::unavailable("the request took too long and was ended; events it held may be stored, so send it again with the same ids").into_response(),
+            Err(_) => Problem::unavailable(
+                "the request took too long and was ended; events it held may be stored, so send it again with the same ids",
+            )
+            .into_response(),
         },
     };
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    );
     let status = response.status().as_u16().to_string();
     let elapsed = started.elapsed();
     tracing::debug!(%method, %route, %status, elapsed_us = elapsed.as_micros(), "request");

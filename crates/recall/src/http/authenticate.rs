@@ -37,7 +37,8 @@ impl Refused {
     fn note(&self, now: Timestamp) -> (bool, u64) {
         let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let second = now.micros().div_euclid(1_000_000);
-        let waiting = if window.second == second { 0 } else { std::mem::replace(&mut *window, Window { second, ..Window::default() }).counted };
+        let waiting =
+            if window.second == second { 0 } else { std::mem::replace(&mut *window, Window { second, ..Window::default() }).counted };
         if window.recorded < RECORDED_EACH_SECOND {
             window.recorded += 1;
             (true, waiting)
@@ -113,7 +114,8 @@ pub async fn record_counted(app: &Shared, count: u64) {
         return;
     }
     let target = json!({"type": "recall:server", "count": count});
-    let record = Record::new(json!({"type": "anonymous"}), "recall.authenticate", "A", target).ended("denied", "no valid token, several attempts");
+    let record =
+        Record::new(json!({"type": "anonymous"}), "recall.authenticate", "A", target).ended("denied", "no valid token, several attempts");
     write(app, record).await;
 }
 

@@ -28,7 +28,9 @@ pub async fn create(State(app): State<Shared>, administrator: Identity, JsonBody
     let to = wanted.to;
     let inside = to.starts_with(std::path::absolute(app.trail.folder()).unwrap_or_default());
     if !to.is_absolute() || inside || !to.parent().is_some_and(Path::is_dir) {
-        return Err(Problem::unprocessable("to: name a new folder by its absolute path, outside the trail's and in a folder that exists on the server"));
+        return Err(Problem::unprocessable(
+            "to: name a new folder by its absolute path, outside the trail's and in a folder that exists on the server",
+        ));
     }
     let _one_at_a_time = app.administration.lock().await;
     app.record(Record::new(administrator.actor(), "recall.backup", "R", json!({"type": "recall:trail"})), Vec::new()).await?;

@@ -43,7 +43,11 @@ pub async fn ingest(State(app): State<Shared>, sender: Identity, request: Reques
     let _claim = match &name {
         None => None,
         Some(name) => Some(app.under_way.claim(name).ok_or_else(|| {
-            Problem::new(StatusCode::CONFLICT, "Idempotency-Key: a request under this key is under way; send again after Retry-After seconds").retry_after(1)
+            Problem::new(
+                StatusCode::CONFLICT,
+                "Idempotency-Key: a request under this key is under way; send again after Retry-After seconds",
+            )
+            .retry_after(1)
         })?),
     };
     let ids = key.as_deref().map_or(Ids::New, |key| Ids::derived(&sender.token_id, key));
@@ -60,7 +64,9 @@ async fn submit(app: &App, received: Received, name: Option<String>) -> Result<R
     if let Some(name) = name {
         let kept = app.trail.row(Kind::Idempotency, &name).as_deref().and_then(Kept::read);
         match idempotency::known(kept.as_ref(), &received.hash, now) {
-            Known::Other => return Err(Problem::unprocessable("Idempotency-Key: another body was sent under it within 24 hours; use a new key")),
+            Known::Other => {
+                return Err(Problem::unprocessable("Idempotency-Key: another body was sent under it within 24 hours; use a new key"));
+            }
             Known::Replay { size } => replay = Some(size),
             Known::New => rows.push(RowChange::put(Kind::Idempotency, name, Kept { body: received.hash, at: now.micros(), size }.write())),
         }
@@ -72,7 +78,11 @@ async fn submit(app: &App, received: Received, name: Option<String>) -> Result<R
         verdicts.extend(encoded.verdicts);
         batches.extend(encoded.batch);
     }
-    let outcomes = if batches.is_empty() && rows.is_empty() { Vec::new() } else { app.commit(Submission { batches, rows, expect: Vec::new(), class: Class::Ingest }).await? };
+    let outcomes = if batches.is_empty() && rows.is_empty() {
+        Vec::new()
+    } else {
+        app.commit(Submission { batches, rows, expect: Vec::new(), class: Class::Ingest }).await?
+    };
     let mut seen = HashSet::new();
     let mode = match replay {
         Some(from) => Outcomes::Replay { from, seen: &mut seen },
@@ -204,7 +214,9 @@ fn page_json(page: &SearchPage, coverage: &Value) -> Vec<u8> {
         }
         out.extend_from_slice(event.json.as_bytes());
     }
-    let tail = serde_json::json!({"next_cursor": page.next_cursor, "count": page.count, "count_capped": page.count_capped, "coverage": coverage}).to_string();
+    let tail =
+        serde_json::json!({"next_cursor": page.next_cursor, "count": page.count, "count_capped": page.count_capped, "coverage": coverage})
+            .to_string();
     out.extend_from_slice(b"],");
     out.extend_from_slice(tail.get(1..).unwrap_or("}").as_bytes());
     out

@@ -14,6 +14,9 @@ use crate::http::problem::Problem;
 /// The largest JSON body of a request that is no ingest.
 const JSON_BYTES: usize = 256 << 10;
 
+/// The longest segment of a path: tiles' paths and ids are no longer.
+const SEGMENT_BYTES: usize = 512;
+
 /// The query string; unknown names are refused.
 pub struct Params<T>(pub T);
 
@@ -35,9 +38,9 @@ impl<T: DeserializeOwned> FromRequest<Shared> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, _: &Shared) -> Result<Self, Problem> {
-        let bytes = to_bytes(request.into_body(), JSON_BYTES)
-            .await
-            .map_err(|_| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body broke off or is larger than {} KiB", JSON_BYTES >> 10)))?;
+        let bytes = to_bytes(request.into_body(), JSON_BYTES).await.map_err(|_| {
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body broke off or is larger than {} KiB", JSON_BYTES >> 10))
+        })?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::bad_request(format!("body: {}", harmless(&error.to_string()))))
     }
 }
@@ -49,7 +52,11 @@ impl FromRequestParts<Shared> for Segment {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Problem> {
-        let Path(segment) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Problem::bad_request("the path is not valid UTF-8"))?;
+        let Path(segment) =
+            Path::<String>::from_request_parts(parts, state).await.map_err(|_| Problem::bad_request("the path is not valid UTF-8"))?;
+        if segment.len() > SEGMENT_BYTES {
+            return Err(Problem::not_found("nothing has so long a name"));
+        }
         Ok(Self(segment))
     }
 }

@@ -40,7 +40,11 @@ pub async fn list(State(app): State<Shared>, reader: Identity) -> Result<Respons
 pub struct Nothing {}
 
 /// `POST /v1/keys/rotate-root`
-pub async fn rotate_root(State(app): State<Shared>, administrator: Identity, JsonBody(Nothing {}): JsonBody<Nothing>) -> Result<Response, Problem> {
+pub async fn rotate_root(
+    State(app): State<Shared>,
+    administrator: Identity,
+    JsonBody(Nothing {}): JsonBody<Nothing>,
+) -> Result<Response, Problem> {
     administrator.role.may(Permission::Administer)?;
     let _one_at_a_time = app.administration.lock().await;
     let target = || json!({"type": "recall:root-key", "id": app.trail.keys().root_id().to_string()});
@@ -51,7 +55,11 @@ pub async fn rotate_root(State(app): State<Shared>, administrator: Identity, Jso
         Ok(id) => Ok(answer(&json!({"root_key_id": id.to_string()}))),
         Err(error) => {
             let problem = Problem::unavailable(error.to_string());
-            app.record(Record::new(administrator.actor(), "recall.key.rotate", "U", target()).ended("failure", problem.detail()), Vec::new()).await?;
+            app.record(
+                Record::new(administrator.actor(), "recall.key.rotate", "U", target()).ended("failure", problem.detail()),
+                Vec::new(),
+            )
+            .await?;
             Err(problem)
         }
     }
@@ -68,7 +76,11 @@ pub struct Shredding {
 }
 
 /// `POST /v1/keys/shred`
-pub async fn shred(State(app): State<Shared>, administrator: Identity, JsonBody(shredding): JsonBody<Shredding>) -> Result<Response, Problem> {
+pub async fn shred(
+    State(app): State<Shared>,
+    administrator: Identity,
+    JsonBody(shredding): JsonBody<Shredding>,
+) -> Result<Response, Problem> {
     administrator.role.may(Permission::Administer)?;
     let bad = |text: &String| text.is_empty() || text.len() > TEXT_BYTES || text.chars().any(char::is_control);
     if bad(&shredding.rule) {
@@ -89,7 +101,8 @@ pub async fn shred(State(app): State<Shared>, administrator: Identity, JsonBody(
             members.insert(format!("approver_{}", number + 1), approver.clone().into());
         }
     }
-    let record = Record::new(administrator.actor(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": shredding.epoch})).with(metadata);
+    let record =
+        Record::new(administrator.actor(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": shredding.epoch})).with(metadata);
     let submission = app.submission(record, Vec::new())?;
     let for_thread = Arc::clone(&app);
     let done = tokio::task::spawn_blocking(move || for_thread.trail.shred(set, submission));

@@ -49,7 +49,8 @@ impl Problem {
 
     /// 429: come back later.
     pub fn busy() -> Self {
-        Self::new(StatusCode::TOO_MANY_REQUESTS, "more events are waiting than can be written: send again after Retry-After seconds").retry_after(1)
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "more events are waiting than can be written: send again after Retry-After seconds")
+            .retry_after(1)
     }
 
     /// 503: not now.

@@ -23,10 +23,17 @@ pub struct Wanted {
 }
 
 /// `GET /v1/events/{id}/proof`
-pub async fn proof(State(app): State<Shared>, reader: Identity, Segment(name): Segment, Params(wanted): Params<Wanted>) -> Result<Response, Problem> {
+pub async fn proof(
+    State(app): State<Shared>,
+    reader: Identity,
+    Segment(name): Segment,
+    Params(wanted): Params<Wanted>,
+) -> Result<Response, Problem> {
     let view = app.view(&reader, "recall.proof", &name).await?;
     if wanted.disclose && reader.role.sight() != Ok(Sight::Phi) {
-        let denied = Denied("disclose: a receipt with content needs a token of role privacy-officer or auditor; without it the receipt proves as much");
+        let denied = Denied(
+            "disclose: a receipt with content needs a token of role privacy-officer or auditor; without it the receipt proves as much",
+        );
         app.record(Record::view(&reader, "recall.proof", &name).ended("denied", denied.0), Vec::new()).await?;
         return Err(denied.into());
     }
@@ -34,7 +41,10 @@ pub async fn proof(State(app): State<Shared>, reader: Identity, Segment(name): S
     let disclosure = if wanted.disclose { Disclosure::Both } else { Disclosure::None };
     let for_thread = std::sync::Arc::clone(&app);
     let made = tokio::task::spawn_blocking(move || {
-        for_thread.trail.wait_published(index.saturating_add(1), WAIT).map_err(|error| Problem::unavailable(error.to_string()).retry_after(1))?;
+        for_thread
+            .trail
+            .wait_published(index.saturating_add(1), WAIT)
+            .map_err(|error| Problem::unavailable(error.to_string()).retry_after(1))?;
         for_thread.trail.receipt(index, disclosure).map_err(|error| match error {
             ReceiptError::Erased(_) => Problem::new(StatusCode::GONE, error.to_string()),
             _ => Problem::internal(error.to_string()),

@@ -26,7 +26,8 @@ const EXPECTED_S: u64 = 366 * 86_400;
 pub async fn list(State(app): State<Shared>, reader: Identity) -> Result<Response, Problem> {
     reader.role.may(Permission::Operate)?;
     let now = app.clock.now();
-    let sources: Vec<Value> = app.trail.sources().iter().filter(|(name, _)| name != OWN_SOURCE).map(|(name, source)| describe(name, source, now)).collect();
+    let sources: Vec<Value> =
+        app.trail.sources().iter().filter(|(name, _)| name != OWN_SOURCE).map(|(name, source)| describe(name, source, now)).collect();
     Ok(answer(&json!({"sources": sources})))
 }
 
@@ -59,7 +60,9 @@ pub fn coverage(app: &App) -> Result<Value, Problem> {
         if silent > 0 || missing > 0 { ". What was not sent is not in this answer" } else { "" },
     );
     let named: Vec<Value> = others.iter().take(NAMED).map(|(name, source)| describe(name, source, now)).collect();
-    Ok(json!({"sentence": sentence, "complete": silent == 0 && missing == 0, "sources": named, "sources_not_listed": others.len().saturating_sub(NAMED)}))
+    Ok(
+        json!({"sentence": sentence, "complete": silent == 0 && missing == 0, "sources": named, "sources_not_listed": others.len().saturating_sub(NAMED)}),
+    )
 }
 
 /// The body of an expectation.
@@ -71,7 +74,11 @@ pub struct Expected {
 }
 
 /// `POST /v1/sources`
-pub async fn expect(State(app): State<Shared>, administrator: Identity, JsonBody(expected): JsonBody<Expected>) -> Result<Response, Problem> {
+pub async fn expect(
+    State(app): State<Shared>,
+    administrator: Identity,
+    JsonBody(expected): JsonBody<Expected>,
+) -> Result<Response, Problem> {
     administrator.role.may(Permission::Administer)?;
     let name = expected.source;
     if name.is_empty() || name.len() > SOURCE_BYTES || name.starts_with(RESERVED_SOURCES) {

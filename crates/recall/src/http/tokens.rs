@@ -49,7 +49,9 @@ impl Wanted {
         }
         let bad = |source: &String| source.is_empty() || source.len() > SOURCE_BYTES || source.starts_with(RESERVED_SOURCES);
         if self.sources.len() > SOURCES || self.sources.iter().any(bad) {
-            return Err(Problem::unprocessable(format!("sources: give at most {SOURCES}, each 1 to {SOURCE_BYTES} bytes and none beginning with {RESERVED_SOURCES}")));
+            return Err(Problem::unprocessable(format!(
+                "sources: give at most {SOURCES}, each 1 to {SOURCE_BYTES} bytes and none beginning with {RESERVED_SOURCES}"
+            )));
         }
         Ok(role)
     }
@@ -120,7 +122,8 @@ pub async fn revoke(State(app): State<Shared>, administrator: Identity, Segment(
     if stored.revoked_at.is_none() {
         stored.revoked_at = Some(app.clock.now().micros());
         let row = RowChange::put(Kind::Token, id.clone(), stored.write());
-        let record = Record::new(administrator.actor(), "recall.token.revoke", "D", json!({"type": "recall:token", "id": id})).with(json!({"token_id": id}));
+        let record = Record::new(administrator.actor(), "recall.token.revoke", "D", json!({"type": "recall:token", "id": id}))
+            .with(json!({"token_id": id}));
         app.record(record, vec![row]).await?;
     }
     Ok(answer(&describe(&id, &stored, app.clock.now())))

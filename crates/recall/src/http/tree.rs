@@ -25,7 +25,8 @@ pub async fn tile(State(app): State<Shared>, Segment(path): Segment) -> Result<R
     let path = TilePath::parse(&format!("tile/{path}")).map_err(|error| Problem::not_found(error.to_string()))?;
     let bytes = read(app.trail.log_dir().join(path.to_string())).await?;
     let bytes = bytes.ok_or_else(|| Problem::not_found("the tree has no such tile yet"))?;
-    Ok(([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "max-age=31536000, immutable")], bytes).into_response())
+    Ok(([(header::CONTENT_TYPE, "application/octet-stream"), (header::CACHE_CONTROL, "max-age=31536000, immutable")], bytes)
+        .into_response())
 }
 
 async fn read(path: PathBuf) -> Result<Option<Vec<u8>>, Problem> {

@@ -52,7 +52,9 @@ pub fn write(verdicts: &[(usize, Verdict)], outcomes: &[Outcome], unit: Unit, mu
             },
         }
     }
-    out.extend_from_slice(format!("],\"stored\":{},\"duplicate\":{},\"rejected\":{}}}", counts.stored, counts.duplicate, counts.rejected).as_bytes());
+    out.extend_from_slice(
+        format!("],\"stored\":{},\"duplicate\":{},\"rejected\":{}}}", counts.stored, counts.duplicate, counts.rejected).as_bytes(),
+    );
     (out, counts)
 }
 
@@ -65,7 +67,11 @@ fn taken(out: &mut Vec<u8>, counts: &mut Counts, id: &str, number: usize, unit: 
         }
         (Status::Stored, _) => "stored",
         (Status::Duplicate, Outcomes::Replay { from, seen }) => {
-            if outcome.index >= *from && seen.insert(outcome.index) { "stored" } else { "duplicate" }
+            if outcome.index >= *from && seen.insert(outcome.index) {
+                "stored"
+            } else {
+                "duplicate"
+            }
         }
         (Status::Duplicate | Status::Erased, _) => "duplicate",
     };

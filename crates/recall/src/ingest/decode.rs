@@ -130,7 +130,13 @@ fn from_io(error: &io::Error) -> DecodeError {
     if error.kind() == io::ErrorKind::FileTooLarge { DecodeError::TooLarge } else { DecodeError::Corrupt }
 }
 
-fn feed_zstd(inner: &mut ZstdDecoder<'static>, inside: &mut bool, left: &mut usize, piece: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+fn feed_zstd(
+    inner: &mut ZstdDecoder<'static>,
+    inside: &mut bool,
+    left: &mut usize,
+    piece: &[u8],
+    out: &mut Vec<u8>,
+) -> Result<(), DecodeError> {
     let mut block = [0; 32 << 10];
     let mut rest = piece;
     loop {

@@ -111,7 +111,8 @@ impl Terms {
                         None => self.ids.make(slice.before + place, now, random),
                     };
                     let admission = Admission { source, id: &id, received_at: now };
-                    let pushed = self.check_source(source).and_then(|()| builder.push(&event, &admission).map_err(|error| error.to_string()));
+                    let pushed =
+                        self.check_source(source).and_then(|()| builder.push(&event, &admission).map_err(|error| error.to_string()));
                     match pushed {
                         Ok(()) => Verdict::Taken { id },
                         Err(error) => Verdict::Refused { id: event.id.map(Into::into), error },

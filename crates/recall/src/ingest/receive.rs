@@ -67,7 +67,10 @@ impl From<SplitError> for Problem {
 }
 
 fn too_large_as_sent() -> Problem {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body is larger than {} MiB: send it in several requests, or compressed", limits::SENT_BYTES >> 20))
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        format!("the body is larger than {} MiB: send it in several requests, or compressed", limits::SENT_BYTES >> 20),
+    )
 }
 
 /// Reads and encodes `body`. `lines`: the sender says that it is NDJSON.
@@ -170,7 +173,9 @@ impl<'a> Reader<'a> {
         for task in self.tasks {
             let done = match task {
                 Task::Done(done) => done,
-                Task::Running(running) => running.await.map_err(|_| Problem::internal("events could not be encoded: nothing was stored"))?,
+                Task::Running(running) => {
+                    running.await.map_err(|_| Problem::internal("events could not be encoded: nothing was stored"))?
+                }
             };
             encoded.push(done.map_err(|error| Problem::internal(format!("nothing was stored: {error}")))?);
         }

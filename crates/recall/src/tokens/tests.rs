@@ -46,7 +46,19 @@ fn what_is_stored_gives_no_token_away_and_comes_back() {
 fn other_texts_are_no_tokens() {
     let (_, shown, _) = made(None);
     let good = shown.as_str();
-    for bad in ["", "rcl_", "rcl_0123456789ab", "rcl_0123456789ab_", "Bearer x", &good[1..], &good[..good.len() - 1], &format!("{good}A"), &good.to_uppercase(), &good.replacen('_', "-", 2), "rcl_é"] {
+    for bad in [
+        "",
+        "rcl_",
+        "rcl_0123456789ab",
+        "rcl_0123456789ab_",
+        "Bearer x",
+        &good[1..],
+        &good[..good.len() - 1],
+        &format!("{good}A"),
+        &good.to_uppercase(),
+        &good.replacen('_', "-", 2),
+        "rcl_é",
+    ] {
         assert!(Presented::parse(bad).is_none(), "{bad}");
     }
 }

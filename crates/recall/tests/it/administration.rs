@@ -13,7 +13,8 @@ fn the_one_time_token_makes_one_token_and_nothing_else() {
     server.get("/v1/tokens", first).problem(403);
     server.ingest(first, &lines("a", 0, 1)).problem(403);
     server.post("/v1/tokens", first, &json!({"role": "king"})).problem(422);
-    let administrator = server.post("/v1/tokens", first, &json!({"role": "administrator", "name": "root"})).ok()["token"].as_str().unwrap().to_owned();
+    let administrator =
+        server.post("/v1/tokens", first, &json!({"role": "administrator", "name": "root"})).ok()["token"].as_str().unwrap().to_owned();
     server.post("/v1/tokens", first, &json!({"role": "administrator"})).problem(401);
     let listed = server.get("/v1/tokens", &administrator);
     let tokens = listed.ok()["tokens"].as_array().unwrap().clone();
@@ -46,14 +47,26 @@ fn each_role_may_do_what_it_may_and_nothing_else() {
         assert_eq!(server.ingest(token, &lines("a", 0, 1)).status, allowed(&["ingest"]), "{role} ingests");
         assert_eq!(server.get("/v1/events", token).status, allowed(&readers), "{role} searches");
         assert_eq!(server.get("/v1/events/a-0", token).status, allowed(&readers), "{role} views");
-        assert_eq!(server.post("/v1/sql", token, &json!({"sql": "SELECT count(*) FROM events"})).status, allowed(&readers), "{role} asks SQL");
+        assert_eq!(
+            server.post("/v1/sql", token, &json!({"sql": "SELECT count(*) FROM events"})).status,
+            allowed(&readers),
+            "{role} asks SQL"
+        );
         assert_eq!(server.get("/v1/integrity", token).status, allowed(&readers), "{role} looks at integrity");
         assert_eq!(server.get("/v1/sources", token).status, allowed(&readers), "{role} looks at sources");
         assert_eq!(server.get("/v1/tokens", token).status, allowed(&["administrator"]), "{role} lists tokens");
         assert_eq!(server.post("/v1/tokens", token, &json!({"role": "ingest"})).status, allowed(&["administrator"]), "{role} makes tokens");
-        assert_eq!(server.post("/v1/sources", token, &json!({"source": "s", "expected_every_s": 9})).status, allowed(&["administrator"]), "{role} expects");
+        assert_eq!(
+            server.post("/v1/sources", token, &json!({"source": "s", "expected_every_s": 9})).status,
+            allowed(&["administrator"]),
+            "{role} expects"
+        );
         assert_eq!(server.get("/v1/keys/export", token).status, allowed(&["administrator"]), "{role} exports keys");
-        assert_eq!(server.send("DELETE", "/v1/tokens/0123456789ab", token, &[], Vec::new()).status, if *role == "administrator" { 404 } else { 403 }, "{role} revokes");
+        assert_eq!(
+            server.send("DELETE", "/v1/tokens/0123456789ab", token, &[], Vec::new()).status,
+            if *role == "administrator" { 404 } else { 403 },
+            "{role} revokes"
+        );
     }
 }
 
@@ -64,7 +77,12 @@ fn roles_without_the_right_to_it_see_no_health_information() {
     let server = trail.serve();
     server.ingest(&ingest, &lines("a", 0, 3)).ok();
     let sql = json!({"sql": "SELECT event FROM events WHERE source = 'urn:ehr:test'"});
-    for reply in [server.get("/v1/events?q=source:urn:ehr:test", &engineer), server.get("/v1/events/a-1", &engineer), server.post("/v1/sql", &engineer, &sql), server.get("/v1/events?q=source:urn:ehr:test&format=csv", &engineer)] {
+    for reply in [
+        server.get("/v1/events?q=source:urn:ehr:test", &engineer),
+        server.get("/v1/events/a-1", &engineer),
+        server.post("/v1/sql", &engineer, &sql),
+        server.get("/v1/events?q=source:urn:ehr:test&format=csv", &engineer),
+    ] {
         let text = reply.text();
         assert_eq!(reply.status, 200, "{text}");
         assert!(!text.contains("MRN-") && !text.contains("Featherstone"), "{text}");
@@ -194,7 +212,9 @@ fn a_shredded_epoch_is_gone_and_said_to_be() {
     let keys = server.get("/v1/keys", &administrator).ok();
     let epoch = keys["sets"][0]["epoch"].as_str().unwrap().to_owned();
     let body = json!({"epoch": epoch, "class": "standard", "rule": "six years", "approvers": ["J. Doe"]});
-    server.post("/v1/keys/shred", &administrator, &json!({"epoch": "1999-01", "class": "standard", "rule": "r", "approvers": ["x"]})).problem(404);
+    server
+        .post("/v1/keys/shred", &administrator, &json!({"epoch": "1999-01", "class": "standard", "rule": "r", "approvers": ["x"]}))
+        .problem(404);
     server.post("/v1/keys/shred", &administrator, &json!({"epoch": epoch, "class": "standard", "rule": "r", "approvers": []})).problem(422);
     let done_as = server.post("/v1/keys/shred", &administrator, &body).ok();
     assert!(done_as["recorded_as"].is_u64());

@@ -81,7 +81,13 @@ fn bad_events_are_rejected_by_name_and_never_repeated() {
         b"null".to_vec(),
     ];
     for body in bad {
-        let reply = server.send("POST", "/v1/events", &setup.ingest, &[("content-type", "application/x-ndjson")], [body.as_slice(), b"\n"].concat());
+        let reply = server.send(
+            "POST",
+            "/v1/events",
+            &setup.ingest,
+            &[("content-type", "application/x-ndjson")],
+            [body.as_slice(), b"\n"].concat(),
+        );
         let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
         assert_eq!(reply.statuses(), ["rejected"], "{shown}");
         assert!(!reply.text().contains("MRN-SECRET"), "{shown}: {}", reply.text());
@@ -200,8 +206,19 @@ fn questions_that_are_wrong_name_what_is_wrong() {
     get("/v1/events?cursor=made-up").problem(400);
     get("/v1/events/no-such-id").problem(404);
     get("/v1/events/999999").problem(404);
+    get(&format!("/v1/events/{}", "x".repeat(512))).problem(404);
+    get(&format!("/v1/events/{}", "x".repeat(513))).problem(404);
     get("/v1/events/no-such-id/proof").problem(404);
-    for sql in ["", "SELEC 1", "DROP TABLE events", "SELECT * FROM other", "INSERT INTO events VALUES (1)", "COPY events TO '/tmp/x'", "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'", "SELECT 1; SELECT 2"] {
+    for sql in [
+        "",
+        "SELEC 1",
+        "DROP TABLE events",
+        "SELECT * FROM other",
+        "INSERT INTO events VALUES (1)",
+        "COPY events TO '/tmp/x'",
+        "CREATE EXTERNAL TABLE t STORED AS CSV LOCATION '/etc/passwd'",
+        "SELECT 1; SELECT 2",
+    ] {
         server.post("/v1/sql", &setup.auditor, &json!({"sql": sql})).problem(400);
     }
     server.post("/v1/sql", &setup.auditor, &json!({"sql": "SELECT 1", "also": 1})).problem(400);

@@ -46,7 +46,9 @@ fn a_receipt_stands_alone_and_discloses_only_when_asked() {
         use base64::Engine;
         let extra = body.lines().find_map(|line| line.strip_prefix("extra ")).unwrap_or("");
         let json: Value = serde_json::from_slice(&base64::engine::general_purpose::STANDARD.decode(extra).unwrap()).unwrap();
-        json.get("phi").and_then(Value::as_str).map(|phi| String::from_utf8(base64::engine::general_purpose::STANDARD.decode(phi).unwrap()).unwrap())
+        json.get("phi")
+            .and_then(Value::as_str)
+            .map(|phi| String::from_utf8(base64::engine::general_purpose::STANDARD.decode(phi).unwrap()).unwrap())
     };
     assert_eq!(decoded(&plain.text()), None);
     assert!(decoded(&disclosed.text()).unwrap().contains("Featherstone"));
@@ -130,11 +132,16 @@ fn client_commands_work_on_a_folder_and_on_a_server_alike() {
     assert_eq!(ask(&["search", "source:urn:ehr:test", "--format", "ndjson"]).lines().count(), 30);
     let csv = ask(&["search", "source:urn:ehr:test", "--format", "csv", "--limit", "12"]);
     assert_eq!(csv.lines().count(), 13);
-    let rows: Value = serde_json::from_str(&ask(&["--json", "sql", "SELECT count(*) AS n FROM events WHERE action = 'chart.viewed'"])).unwrap();
+    let rows: Value =
+        serde_json::from_str(&ask(&["--json", "sql", "SELECT count(*) AS n FROM events WHERE action = 'chart.viewed'"])).unwrap();
     assert_eq!(rows["rows"], json!([[30]]));
-    assert!(ask(&["show", "a-3"]).contains("MRN-3"));
+    let shown = ask(&["show", "a-3"]);
+    assert!(shown.contains("MRN-3") && shown.contains("c2sp.org/tlog-proof@v1"), "{shown}");
     assert_eq!(ask(&["keys", "public"]), trail.vkey);
-    assert_eq!(fails(1, &["search", "patient:NOBODY", "--require", "--url", &server.url, "--token", &auditor]).lines().last(), Some("recall: nothing matched"));
+    assert_eq!(
+        fails(1, &["search", "patient:NOBODY", "--require", "--url", &server.url, "--token", &auditor]).lines().last(),
+        Some("recall: nothing matched")
+    );
     assert_eq!(recall(&["search", "a:b:c:(", "--url", &server.url, "--token", &auditor]).status.code(), Some(2));
     fails(3, &["search", "x", "--url", "http://127.0.0.1:1", "--token", &auditor]);
 }

@@ -4,7 +4,16 @@ use super::harness::{Server, Trail, done, fails, lines, recall};
 
 #[test]
 fn wrong_arguments_are_said_in_one_line() {
-    for arguments in [&["serve"][..], &["--nonsense"], &["serch"], &["token", "create"], &["ingest"], &["verify"], &["verify", "--receipt", "/nonexistent"], &["init"]] {
+    for arguments in [
+        &["serve"][..],
+        &["--nonsense"],
+        &["serch"],
+        &["token", "create"],
+        &["ingest"],
+        &["verify"],
+        &["verify", "--receipt", "/nonexistent"],
+        &["init"],
+    ] {
         let error = fails(2, arguments);
         assert_eq!(error.trim().lines().count(), 1, "{arguments:?}: {error}");
         assert!(error.starts_with("recall: "), "{error}");
@@ -12,7 +21,10 @@ fn wrong_arguments_are_said_in_one_line() {
     fails(2, &[]);
     assert!(done(&["--help"]).contains("Examples:"));
     assert!(done(&["--version"]).starts_with("recall "));
-    for command in ["init", "serve", "ingest", "search", "sql", "show", "receipt", "verify", "token", "keys", "source", "doctor", "config", "backup", "restore", "recover"] {
+    for command in [
+        "init", "serve", "ingest", "search", "sql", "show", "receipt", "verify", "token", "keys", "source", "doctor", "config", "backup",
+        "restore", "recover",
+    ] {
         assert!(!done(&[command, "--help"]).is_empty());
     }
 }
@@ -62,7 +74,8 @@ fn an_import_says_what_was_rejected_and_resumes() {
     // A state that stands after six lines: the rest is sent, and the state is gone.
     let offset = std::fs::read_to_string(&file).unwrap().split_inclusive('\n').take(6).map(str::len).sum::<usize>();
     let state = trail.beside("events.ndjson.recall-import");
-    std::fs::write(&state, format!("{{\"import\":\"x\",\"offset\":{offset},\"lines\":6,\"stored\":5,\"duplicate\":0,\"rejected\":0}}")).unwrap();
+    std::fs::write(&state, format!("{{\"import\":\"x\",\"offset\":{offset},\"lines\":6,\"stored\":5,\"duplicate\":0,\"rejected\":0}}"))
+        .unwrap();
     assert!(done(&["ingest", name, "--data", &trail.data()]).starts_with("5 stored, 5 known before, 0 rejected"));
     assert!(!state.exists());
 }

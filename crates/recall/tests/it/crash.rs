@@ -21,7 +21,9 @@ type Acknowledged = Mutex<HashMap<String, u64>>;
 fn send(server: &Server, token: &str, round: usize, sender: usize, acknowledged: &Acknowledged, count: &AtomicUsize) {
     for request in 0.. {
         let body = lines(&format!("r{round}-s{sender}-q{request}"), 0, EVENTS);
-        let Ok(reply) = server.try_send("POST", "/v1/events", token, &[("content-type", "application/x-ndjson")], body.into_bytes()) else { return };
+        let Ok(reply) = server.try_send("POST", "/v1/events", token, &[("content-type", "application/x-ndjson")], body.into_bytes()) else {
+            return;
+        };
         if reply.status != 200 {
             return;
         }

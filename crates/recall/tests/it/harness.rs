@@ -10,7 +10,20 @@ use tempfile::TempDir;
 /// The binary under test, without the environment's settings.
 pub fn binary() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_recall"));
-    for name in ["URL", "TOKEN", "TOKEN_FILE", "DATA", "CONFIG", "LISTEN", "ROOT_KEY_FILE", "ROOT_KEY_COMMAND", "ANCHOR_FILE", "LOG", "LOG_FORMAT", "PUBLIC_KEY"] {
+    for name in [
+        "URL",
+        "TOKEN",
+        "TOKEN_FILE",
+        "DATA",
+        "CONFIG",
+        "LISTEN",
+        "ROOT_KEY_FILE",
+        "ROOT_KEY_COMMAND",
+        "ANCHOR_FILE",
+        "LOG",
+        "LOG_FORMAT",
+        "PUBLIC_KEY",
+    ] {
         command.env_remove(format!("RECALL_{name}"));
     }
     command
@@ -152,7 +165,11 @@ impl Server {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = if method == "GET" || method == "DELETE" { agent.run(request.body(()).unwrap()) } else { agent.run(request.body(body).unwrap()) }?;
+        let response = if method == "GET" || method == "DELETE" {
+            agent.run(request.body(()).unwrap())
+        } else {
+            agent.run(request.body(body).unwrap())
+        }?;
         let (parts, mut body) = response.into_parts();
         let body = body.with_config().limit(1 << 30).read_to_vec()?;
         Ok(Reply { status: parts.status.as_u16(), headers: parts.headers, body })

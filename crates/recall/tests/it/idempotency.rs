@@ -11,7 +11,13 @@ fn without_id(patient: &str) -> Value {
 }
 
 fn send(server: &Server, token: &str, key: &str, body: &Value) -> Reply {
-    server.send("POST", "/v1/events", token, &[("idempotency-key", key), ("content-type", "application/json")], body.to_string().into_bytes())
+    server.send(
+        "POST",
+        "/v1/events",
+        token,
+        &[("idempotency-key", key), ("content-type", "application/json")],
+        body.to_string().into_bytes(),
+    )
 }
 
 #[test]

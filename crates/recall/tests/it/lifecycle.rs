@@ -56,7 +56,12 @@ fn a_stop_finishes_what_is_under_way() {
     let mut stream = TcpStream::connect(server.host()).unwrap();
     let (first, rest) = body.as_bytes().split_at(20);
     let expect = "expect: 100-continue\r\n";
-    write!(stream, "POST /v1/events HTTP/1.1\r\nhost: x\r\n{expect}authorization: Bearer {ingest}\r\ncontent-length: {}\r\n\r\n", body.len()).unwrap();
+    write!(
+        stream,
+        "POST /v1/events HTTP/1.1\r\nhost: x\r\n{expect}authorization: Bearer {ingest}\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
     // The interim answer says that the request is under way.
     let mut interim = [0; 25];
     stream.read_exact(&mut interim).unwrap();
@@ -124,7 +129,16 @@ fn a_backup_of_a_running_trail_restores_and_verifies() {
     assert!(!copy.join("keyring").exists());
     let restored = trail.beside("restored");
     let restore = |from: &str| {
-        recall(&["restore", from, "--keyring", keyring.to_str().unwrap(), "--data", restored.to_str().unwrap(), "--root-key-file", trail.beside("trail.key").to_str().unwrap()])
+        recall(&[
+            "restore",
+            from,
+            "--keyring",
+            keyring.to_str().unwrap(),
+            "--data",
+            restored.to_str().unwrap(),
+            "--root-key-file",
+            trail.beside("trail.key").to_str().unwrap(),
+        ])
     };
     let output = restore(copy.to_str().unwrap());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -149,7 +163,19 @@ fn a_damaged_backup_is_not_restored() {
     std::fs::write(&bundle, bytes).unwrap();
     let restored = trail.beside("restored");
     let key = trail.beside("trail.key");
-    let error = fails(1, &["restore", copy.to_str().unwrap(), "--keyring", keyring.to_str().unwrap(), "--data", restored.to_str().unwrap(), "--root-key-file", key.to_str().unwrap()]);
+    let error = fails(
+        1,
+        &[
+            "restore",
+            copy.to_str().unwrap(),
+            "--keyring",
+            keyring.to_str().unwrap(),
+            "--data",
+            restored.to_str().unwrap(),
+            "--root-key-file",
+            key.to_str().unwrap(),
+        ],
+    );
     assert!(error.contains("nothing was restored"), "{error}");
     assert!(!restored.exists());
 }
@@ -159,7 +185,12 @@ fn doctor_says_what_is_wrong() {
     let trail = Trail::new();
     let looks = |output: &[u8]| -> Vec<(String, String)> {
         let report: Value = serde_json::from_slice(output).unwrap();
-        report["looks"].as_array().unwrap().iter().map(|look| (look["what"].as_str().unwrap().to_owned(), look["level"].as_str().unwrap().to_owned())).collect()
+        report["looks"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|look| (look["what"].as_str().unwrap().to_owned(), look["level"].as_str().unwrap().to_owned()))
+            .collect()
     };
     let good = recall(&["--json", "doctor", "--data", &trail.data()]);
     let good = looks(&good.stdout);

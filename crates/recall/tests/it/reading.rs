@@ -18,7 +18,13 @@ fn every_read_is_in_the_trail_with_reader_question_and_count() {
     server.get("/v1/events/a-3/proof?disclose=true", &officer);
     let recorded = |question: &str| {
         let found = server.get(&format!("/v1/events?q={question}"), &auditor).ok();
-        found["events"].as_array().unwrap().iter().filter(|event| event["actor"]["id"] == "test-privacy-officer").cloned().collect::<Vec<_>>()
+        found["events"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter(|event| event["actor"]["id"] == "test-privacy-officer")
+            .cloned()
+            .collect::<Vec<_>>()
     };
     let searched = recorded("action:recall.search");
     assert_eq!(searched.len(), 1);
@@ -27,7 +33,8 @@ fn every_read_is_in_the_trail_with_reader_question_and_count() {
     assert_eq!(searched[0]["actor"]["roles"], json!(["privacy-officer"]));
     assert_eq!(recorded("action:recall.export")[0]["request"]["rows"], 2);
     let asked = recorded("action:recall.sql");
-    let ends: Vec<(u64, &str)> = asked.iter().map(|event| (event["request"]["rows"].as_u64().unwrap(), event["outcome"]["status"].as_str().unwrap())).collect();
+    let ends: Vec<(u64, &str)> =
+        asked.iter().map(|event| (event["request"]["rows"].as_u64().unwrap(), event["outcome"]["status"].as_str().unwrap())).collect();
     assert_eq!(ends, [(0, "failure"), (7, "success")]);
     assert_eq!(recorded("action:recall.view")[0]["targets"][0]["id"], "a-3");
     assert_eq!(recorded("action:recall.disclosure").len(), 1);

@@ -57,7 +57,7 @@ enum Command {
 /// Where the measured trail lies and which binary serves it.
 #[derive(Args, Clone)]
 pub struct Place {
-    /// Folder for what is measured; must lie on the disk to be measured [default: a temporary folder here]
+    /// Folder to measure in, on the disk to be measured; as root, one that the account postgres can reach [default: here]
     #[arg(long, value_name = "DIR")]
     scratch: Option<PathBuf>,
     /// The binary to measure [default: recall, beside this one]

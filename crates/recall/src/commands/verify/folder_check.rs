@@ -32,7 +32,10 @@ pub fn check_folder(place: &Place, log: Option<Verifier>, check: Check) -> Resul
     let log = match log {
         Some(log) => log,
         None => {
-            report.not_made.push("that the signing key is the right one: it is taken from the folder itself; name the one you trust with --public-key VKEY".into());
+            report.not_made.push(
+                "that the signing key is the right one: it is taken from the folder itself; name the one you trust with --public-key VKEY"
+                    .into(),
+            );
             let vkey = folder::vkey(&place.data)?;
             Verifier::parse(&vkey).map_err(|error| Failure::unreachable(format!("the folder's keyring: {error}")))?
         }
@@ -47,7 +50,9 @@ pub fn check_folder(place: &Place, log: Option<Verifier>, check: Check) -> Resul
                 }
             }
         }
-        Ok(None) if check == Check::InPlace && place.anchor.exists() => report.findings.push("checkpoint: missing, though one was published".into()),
+        Ok(None) if check == Check::InPlace && place.anchor.exists() => {
+            report.findings.push("checkpoint: missing, though one was published".into())
+        }
         Ok(None) => report.made.push("tree: nothing is published yet".into()),
         Err(error) => report.findings.push(error.to_string()),
     }
