@@ -111,7 +111,6 @@ pub enum WorkError {
 impl WorkError {
     /// The class of an engine's error. Its own text may carry values, and is dropped.
     pub(crate) fn of(error: &DataFusionError) -> Self {
-
         match error.find_root() {
             DataFusionError::ResourcesExhausted(_) => Self::Memory,
             DataFusionError::External(inner) => Self::external(inner.as_ref()),

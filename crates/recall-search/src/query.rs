@@ -140,7 +140,11 @@ impl fmt::Display for Problem {
         let text = match self {
             Self::UnknownField(near) if near.is_empty() => "there is no such field; put text that contains a colon in quotation marks",
             Self::UnknownField(near) => {
-                return write!(f, "there is no such field; near it are {}; put text that contains a colon in quotation marks", near.join(", "));
+                return write!(
+                    f,
+                    "there is no such field; near it are {}; put text that contains a colon in quotation marks",
+                    near.join(", ")
+                );
             }
             Self::TooLong => "it is too long; at most 4,096 bytes are read",
             Self::TooManyTerms => "it has too many terms; at most 256 are read",

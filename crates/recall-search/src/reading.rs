@@ -183,11 +183,8 @@ impl Pass<'_> {
     fn range(&mut self, part: &Part, mut rows: Range<u32>) -> Result<bool> {
         while !rows.is_empty() {
             let length = self.window.min(rows.end - rows.start);
-            let window = if self.reading.order == Order::NewestFirst {
-                rows.end - length..rows.end
-            } else {
-                rows.start..rows.start + length
-            };
+            let window =
+                if self.reading.order == Order::NewestFirst { rows.end - length..rows.end } else { rows.start..rows.start + length };
             if self.reading.order == Order::NewestFirst {
                 rows.end = window.start;
             } else {

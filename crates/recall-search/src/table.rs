@@ -39,7 +39,13 @@ impl TableProvider for EventsTable {
         TableType::Base
     }
 
-    async fn scan(&self, state: &dyn Session, projection: Option<&Vec<usize>>, filters: &[Expr], limit: Option<usize>) -> Result<Arc<dyn ExecutionPlan>> {
+    async fn scan(
+        &self,
+        state: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
         let schema = match projection {
             Some(wanted) => Arc::new(columns::schema().project(wanted)?),
             None => columns::schema(),
@@ -55,7 +61,14 @@ impl TableProvider for EventsTable {
             .iter()
             .map(|filter| {
                 let nested = filter.exists(|node| {
-                    Ok(matches!(node, Expr::ScalarSubquery(_) | Expr::Exists(_) | Expr::InSubquery(_) | Expr::SetComparison(_) | Expr::OuterReferenceColumn(..)))
+                    Ok(matches!(
+                        node,
+                        Expr::ScalarSubquery(_)
+                            | Expr::Exists(_)
+                            | Expr::InSubquery(_)
+                            | Expr::SetComparison(_)
+                            | Expr::OuterReferenceColumn(..)
+                    ))
                 })?;
                 Ok(if nested { TableProviderFilterPushDown::Unsupported } else { TableProviderFilterPushDown::Exact })
             })

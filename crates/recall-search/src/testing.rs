@@ -116,7 +116,15 @@ pub fn engine(limits: Limits) -> Engine {
 }
 
 pub fn request(query: &str) -> SearchRequest {
-    SearchRequest { query: query.to_owned(), from: None, to: None, limit: 100, cursor: None, now: Timestamp::from_micros(NOW), log: LOG.to_owned() }
+    SearchRequest {
+        query: query.to_owned(),
+        from: None,
+        to: None,
+        limit: 100,
+        cursor: None,
+        now: Timestamp::from_micros(NOW),
+        log: LOG.to_owned(),
+    }
 }
 
 pub fn indexes(events: &[FoundEvent]) -> Vec<u64> {

@@ -213,7 +213,8 @@ fn question(view: &View, schema: SchemaRef, filters: &[Expr]) -> Result<Question
     let make = || {
         let table = Arc::new(DFSchema::try_from(columns::all())?);
         let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(Arc::clone(&table)).build());
-        let filters = filters.iter().map(|filter| simplifier.coerce(filter.clone(), &table)).collect::<datafusion::common::Result<Vec<_>>>()?;
+        let filters =
+            filters.iter().map(|filter| simplifier.coerce(filter.clone(), &table)).collect::<datafusion::common::Result<Vec<_>>>()?;
         Question::new(schema, &filters, view.phi.is_some(), &ExecutionProps::new())
     };
     make().map_err(|error| WorkError::of(&error))

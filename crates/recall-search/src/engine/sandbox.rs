@@ -6,14 +6,16 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::catalog::{CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider};
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider, SchemaProvider,
+};
 use datafusion::common::config::ConfigNonZeroUsize;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
 use datafusion::common::{DataFusionError, Result, TableReference};
+use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::execution::SessionStateDefaults;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::SessionConfig;
@@ -39,11 +41,54 @@ const MAX_OPERATIONS: u64 = 2_000;
 
 /// Functions that neither grow a text, nor reach outside, nor take longer than their input is long.
 const FUNCTIONS: &[&str] = &[
-    "arrow_typeof", "ascii", "bit_length", "btrim", "character_length", "coalesce", "contains", "current_date", "current_time", "date_bin",
-    "date_part", "date_trunc", "ends_with", "find_in_set", "from_unixtime", "greatest", "initcap", "least", "left", "lower", "ltrim",
-    "make_date", "now", "nullif", "nvl", "nvl2", "octet_length", "regexp_count", "regexp_instr", "regexp_like", "reverse", "right", "rtrim",
-    "split_part", "starts_with", "strpos", "substr", "substr_index", "to_char", "to_date", "to_local_time", "to_timestamp",
-    "to_timestamp_micros", "to_timestamp_millis", "to_timestamp_seconds", "to_unixtime", "translate", "upper",
+    "arrow_typeof",
+    "ascii",
+    "bit_length",
+    "btrim",
+    "character_length",
+    "coalesce",
+    "contains",
+    "current_date",
+    "current_time",
+    "date_bin",
+    "date_part",
+    "date_trunc",
+    "ends_with",
+    "find_in_set",
+    "from_unixtime",
+    "greatest",
+    "initcap",
+    "least",
+    "left",
+    "lower",
+    "ltrim",
+    "make_date",
+    "now",
+    "nullif",
+    "nvl",
+    "nvl2",
+    "octet_length",
+    "regexp_count",
+    "regexp_instr",
+    "regexp_like",
+    "reverse",
+    "right",
+    "rtrim",
+    "split_part",
+    "starts_with",
+    "strpos",
+    "substr",
+    "substr_index",
+    "to_char",
+    "to_date",
+    "to_local_time",
+    "to_timestamp",
+    "to_timestamp_micros",
+    "to_timestamp_millis",
+    "to_timestamp_seconds",
+    "to_unixtime",
+    "translate",
+    "upper",
 ];
 
 /// Plans statements.
@@ -140,7 +185,9 @@ impl Visitor for Shape {
 
     fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<SqlError> {
         match table {
-            TableFactor::Table { args: None, .. } | TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } => ControlFlow::Continue(()),
+            TableFactor::Table { args: None, .. } | TableFactor::Derived { .. } | TableFactor::NestedJoin { .. } => {
+                ControlFlow::Continue(())
+            }
             _ => ControlFlow::Break(SqlError::OnlyEvents),
         }
     }
@@ -148,7 +195,9 @@ impl Visitor for Shape {
     fn pre_visit_expr(&mut self, expr: &SqlExpr) -> ControlFlow<SqlError> {
         match expr {
             // Text that grows by being joined to itself has no bound that a memory limit would see.
-            SqlExpr::BinaryOp { op: datafusion::sql::sqlparser::ast::BinaryOperator::StringConcat, .. } => ControlFlow::Break(SqlError::Concat),
+            SqlExpr::BinaryOp { op: datafusion::sql::sqlparser::ast::BinaryOperator::StringConcat, .. } => {
+                ControlFlow::Break(SqlError::Concat)
+            }
             _ => ControlFlow::Continue(()),
         }
     }
@@ -165,7 +214,10 @@ pub fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
     let mut nodes = 0;
     let walked = plan.apply_with_subqueries(|node| {
         nodes += 1;
-        let harmless = !matches!(node, LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) | LogicalPlan::Analyze(_));
+        let harmless = !matches!(
+            node,
+            LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) | LogicalPlan::Analyze(_)
+        );
         if !harmless || nodes > MAX_PLAN_NODES {
             return Err(DataFusionError::Internal(String::new()));
         }
@@ -190,7 +242,11 @@ fn operations(plan: &LogicalPlan, depth: usize) -> u64 {
         let mut columns: u64 = 0;
         let mut others: u64 = 0;
         let _ = expr.apply(|node| {
-            if matches!(node, datafusion::logical_expr::Expr::Column(_)) { columns += 1 } else { others += 1 }
+            if matches!(node, datafusion::logical_expr::Expr::Column(_)) {
+                columns += 1
+            } else {
+                others += 1
+            }
             Ok(TreeNodeRecursion::Continue)
         });
         total = total.saturating_add(others);

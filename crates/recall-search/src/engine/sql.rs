@@ -137,7 +137,11 @@ impl Engine {
     }
 }
 
-async fn answer(state: &SessionState, plan: Arc<dyn datafusion::physical_plan::ExecutionPlan>, limits: &Limits) -> Result<SqlAnswer, SqlError> {
+async fn answer(
+    state: &SessionState,
+    plan: Arc<dyn datafusion::physical_plan::ExecutionPlan>,
+    limits: &Limits,
+) -> Result<SqlAnswer, SqlError> {
     let failed = |error: DataFusionError| SqlError::Work(WorkError::of(&error));
     let schema = plan.schema();
     let columns = schema.fields().iter().map(|field| SqlColumn { name: field.name().clone(), kind: kind(field.data_type()) }).collect();

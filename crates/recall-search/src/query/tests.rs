@@ -50,7 +50,8 @@ fn now_is_what_it_says() {
 
 #[test]
 fn the_query_of_the_documentation() {
-    let found = ok(r#"actor.id:jdoe action:chart.* -outcome:success time>-7d "free text" (a OR b) seq:10..20 break_glass:true patient:"MRN 1""#);
+    let found =
+        ok(r#"actor.id:jdoe action:chart.* -outcome:success time>-7d "free text" (a OR b) seq:10..20 break_glass:true patient:"MRN 1""#);
     let glob = "chart.".chars().map(Glyph::Char).chain([Glyph::Many]).collect();
     let wanted = Filter::All(vec![
         is("actor.id", "jdoe"),

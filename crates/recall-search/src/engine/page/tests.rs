@@ -93,8 +93,15 @@ fn ask() -> impl Strategy<Value = Ask> {
     let leaf = prop_oneof![
         of(&["CHART", "zürich", "100%", "a \"quoted\"", "portal", "nothing at all", "event", "r17", "P1"]).prop_map(Ask::Text),
         of(PATIENTS).prop_map(Ask::Patient),
-        prop_oneof![is("actor.id", &["actor", "id"], USERS), is("user", &["actor", "id"], PATIENTS), is("actor", &["actor", "id"], &["nobody"])],
-        prop_oneof![is("action", &["action"], &["chart.viewed", "chart_viewed", "login"]), is("outcome", &["outcome", "status"], &["denied"])],
+        prop_oneof![
+            is("actor.id", &["actor", "id"], USERS),
+            is("user", &["actor", "id"], PATIENTS),
+            is("actor", &["actor", "id"], &["nobody"])
+        ],
+        prop_oneof![
+            is("action", &["action"], &["chart.viewed", "chart_viewed", "login"]),
+            is("outcome", &["outcome", "status"], &["denied"])
+        ],
         prop_oneof![is("purpose", &["purpose"], &["TREAT", "HPAYMT", "ETREAT", "EAT"]), is("app", &["context", "app"], &["charts", ""])],
         prop_oneof![is("label", &["targets", "labels"], &["HIV", "PSY"]), is("metadata.Bed.No", &["metadata", "Bed.No"], &["1", "9"])],
         prop_oneof![is("ip", &["context", "ip"], &["10.0.0.1"]), is("code", &["outcome", "code"], &["403"])],
@@ -288,7 +295,8 @@ async fn times_around_a_search() {
     let (from, to) = (NOW - 600 * 60_000_000, NOW - 300 * 60_000_000);
     let times: Vec<i64> = CLINIC.1.iter().map(|event| Timestamp::parse(event["time"].as_str().unwrap()).unwrap().micros()).collect();
     let wanted: Vec<u64> = (0..EVENTS).rev().filter(|index| (from..to).contains(&times[*index as usize])).collect();
-    let request = SearchRequest { from: Some(Timestamp::from_micros(from)), to: Some(Timestamp::from_micros(to)), limit: 1_000, ..request("") };
+    let request =
+        SearchRequest { from: Some(Timestamp::from_micros(from)), to: Some(Timestamp::from_micros(to)), limit: 1_000, ..request("") };
     let page = engine(Limits::default()).search(&CLINIC.0.view(), &request).await.unwrap();
     assert_eq!(indexes(&page.events), wanted);
     assert!(!wanted.is_empty());
@@ -318,30 +326,4 @@ async fn a_search_that_takes_too_long_ends() {
     let engine = engine(Limits { search_time: std::time::Duration::ZERO, ..Limits::default() });
     let late = engine.search(&CLINIC.0.view(), &request("\"nothing at all\"")).await.err();
     assert_eq!(late, Some(SearchError::Work(WorkError::Time)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore]
-async fn zz_timing() {
-    let engine = engine(Limits::default());
-    for (what, limit) in [("patient:P1 index:5900..6000", 10), ("actor:jdoe", 100), ("", 100), ("action:nothing", 10), ("nothing", 10)] {
-        let mut times: Vec<u128> = Vec::new();
-        for _ in 0..300 {
-            let start = std::time::Instant::now();
-            engine.search(&CLINIC.0.view(), &SearchRequest { limit, ..request(what) }).await.unwrap();
-            times.push(start.elapsed().as_micros());
-        }
-        times.sort_unstable();
-        println!("{what}: p50 {} us", times[150]);
-    }
-    for sql in ["SELECT action, count(*) FROM events GROUP BY action", "SELECT index FROM events WHERE has_patient(patients,'P1') AND index > 5900"] {
-        let mut times: Vec<u128> = Vec::new();
-        for _ in 0..100 {
-            let start = std::time::Instant::now();
-            engine.sql(&CLINIC.0.view(), sql).await.unwrap();
-            times.push(start.elapsed().as_micros());
-        }
-        times.sort_unstable();
-        println!("{sql}: p50 {} us", times[50]);
-    }
 }

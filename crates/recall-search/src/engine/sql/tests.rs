@@ -49,10 +49,22 @@ async fn every_column_says_what_the_event_says() {
         let row: BTreeMap<&str, &Value> = names.iter().copied().zip(row).collect();
         let sent = &CLINIC.1[n];
         for (column, path) in [
-            ("time", "/time"), ("id", "/id"), ("source", "/source"), ("seq", "/seq"), ("action", "/action"), ("op", "/op"),
-            ("outcome", "/outcome/status"), ("code", "/outcome/code"), ("actor_type", "/actor/type"), ("actor_name", "/actor/name"),
-            ("session", "/actor/session_id"), ("break_glass", "/break_glass"), ("app", "/context/app"), ("ip", "/context/ip"),
-            ("rows", "/request/rows"), ("protocol", "/request/protocol"),
+            ("time", "/time"),
+            ("id", "/id"),
+            ("source", "/source"),
+            ("seq", "/seq"),
+            ("action", "/action"),
+            ("op", "/op"),
+            ("outcome", "/outcome/status"),
+            ("code", "/outcome/code"),
+            ("actor_type", "/actor/type"),
+            ("actor_name", "/actor/name"),
+            ("session", "/actor/session_id"),
+            ("break_glass", "/break_glass"),
+            ("app", "/context/app"),
+            ("ip", "/context/ip"),
+            ("rows", "/request/rows"),
+            ("protocol", "/request/protocol"),
         ] {
             assert_eq!(row[column], sent.pointer(path).unwrap_or(&Value::Null), "{column} of {n}");
         }
@@ -78,7 +90,9 @@ async fn a_reader_without_phi_sees_none() {
         assert_eq!(row[2], Value::Null);
         assert_eq!(&row[3], wanted.pointer("/actor/session_id").unwrap_or(&Value::Null));
     }
-    for condition in ["has_patient(patients, 'P1')", "mentions(event, 'Zürich')", "patients IS NOT NULL", "actor = 'P1'", "event LIKE '%statement%'"] {
+    for condition in
+        ["has_patient(patients, 'P1')", "mentions(event, 'Zürich')", "patients IS NOT NULL", "actor = 'P1'", "event LIKE '%statement%'"]
+    {
         let count = engine.sql(&view, &format!("SELECT count(*) FROM events WHERE {condition}")).await.unwrap();
         assert_eq!(count.rows, [[json!(0)]], "{condition}");
     }
@@ -99,7 +113,10 @@ async fn the_newest_are_read_first_and_no_more() {
 async fn no_sort_is_left_where_the_order_is_the_trails() {
     let plan = rows("EXPLAIN SELECT index, event FROM events WHERE op = 'R' ORDER BY index DESC LIMIT 3").await;
     let text = plan.iter().map(|row| row[1].as_str().unwrap()).collect::<Vec<_>>().join("\n");
-    assert!(text.contains("EventsExec: order=NewestFirst, fetch=3") && !text.contains("SortExec") && !text.contains("FilterExec"), "{text}");
+    assert!(
+        text.contains("EventsExec: order=NewestFirst, fetch=3") && !text.contains("SortExec") && !text.contains("FilterExec"),
+        "{text}"
+    );
 }
 
 #[tokio::test]
@@ -145,13 +162,17 @@ async fn patients_can_be_grouped_by() {
 #[tokio::test]
 async fn rows_of_other_shapes_come_as_json() {
     let wanted = json!([1.5, "2026-11-24", true, null, ["a"], 7]);
-    let found = rows("SELECT 1.5::DOUBLE, DATE '2026-11-24', bool_and(op = op), NULL, array_agg('a'), 7::SMALLINT FROM events WHERE index = 0").await;
+    let found =
+        rows("SELECT 1.5::DOUBLE, DATE '2026-11-24', bool_and(op = op), NULL, array_agg('a'), 7::SMALLINT FROM events WHERE index = 0")
+            .await;
     assert_eq!(json!(found[0]), wanted);
 }
 
 #[tokio::test]
 async fn times_prune_and_compare() {
-    let all = rows("SELECT count(*) FROM events WHERE time >= TIMESTAMP '2026-11-24T00:00:00Z' AND time < TIMESTAMP '2026-11-24T06:00:00Z'").await;
+    let all =
+        rows("SELECT count(*) FROM events WHERE time >= TIMESTAMP '2026-11-24T00:00:00Z' AND time < TIMESTAMP '2026-11-24T06:00:00Z'")
+            .await;
     let inside = CLINIC.1.iter().filter(|event| ("2026-11-24T00".."2026-11-24T06").contains(&event["time"].as_str().unwrap())).count();
     assert_eq!(all, [[json!(inside)]]);
 }
@@ -193,7 +214,17 @@ async fn what_may_not_be_asked() {
 
 #[tokio::test]
 async fn functions_that_grow_or_reach_out_are_not_there() {
-    for call in ["repeat('x', 1000000000)", "lpad('x', 1000000000)", "replace(event, 'a', 'aaaaaaaa')", "concat(event, event)", "version()", "arrow_cast(1, 'Utf8')", "input_file_name()", "no_such(1)", "$probe(event, event)"] {
+    for call in [
+        "repeat('x', 1000000000)",
+        "lpad('x', 1000000000)",
+        "replace(event, 'a', 'aaaaaaaa')",
+        "concat(event, event)",
+        "version()",
+        "arrow_cast(1, 'Utf8')",
+        "input_file_name()",
+        "no_such(1)",
+        "$probe(event, event)",
+    ] {
         let error = ask(&format!("SELECT {call} FROM events")).await.err();
         assert!(matches!(error, Some(SqlError::Plan(_) | SqlError::Syntax(_))), "{call}: {error:?}");
     }
@@ -205,7 +236,10 @@ async fn functions_that_grow_or_reach_out_are_not_there() {
 async fn statements_that_unfold_are_refused() {
     let doubling = |steps: usize, next: &str| {
         let names: Vec<String> = (0..=steps).map(|step| format!("t{step}")).collect();
-        let with: Vec<String> = names.windows(2).map(|pair| format!("{} AS (SELECT {})", pair[1], next.replace("FROM t", &format!("FROM {}", pair[0])))).collect();
+        let with: Vec<String> = names
+            .windows(2)
+            .map(|pair| format!("{} AS (SELECT {})", pair[1], next.replace("FROM t", &format!("FROM {}", pair[0]))))
+            .collect();
         format!("WITH t0 AS (SELECT index AS x FROM events), {} SELECT * FROM t{steps}", with.join(", "))
     };
     assert_eq!(ask(&doubling(40, "x + x AS x FROM t")).await.err(), Some(SqlError::TooComplex));
@@ -251,7 +285,10 @@ async fn errors_carry_no_value() {
         ("SELECT CAST('SECRET' AS INT) FROM events", None),
         ("SELECT CAST(description AS INT), 'SECRET' FROM events", None),
         ("SELECT count(*) FROM events WHERE CAST(action AS INT) = 1", Some(SqlError::Work(WorkError::Conversion))),
-        ("SELECT count(*) FROM events WHERE CAST(event_value(event, 'description') AS INT) = 1", Some(SqlError::Work(WorkError::Conversion))),
+        (
+            "SELECT count(*) FROM events WHERE CAST(event_value(event, 'description') AS INT) = 1",
+            Some(SqlError::Work(WorkError::Conversion)),
+        ),
         ("SELECT count(*) FROM events WHERE index / (index - index) = 1", Some(SqlError::Work(WorkError::DivisionByZero))),
         ("SELECT count(*) FROM events WHERE index < 3000 AND CAST(app AS INT) = 1", Some(SqlError::Work(WorkError::Conversion))),
         ("SELECT count(*) FROM events WHERE index > 4500 AND CAST(app AS INT) = 1", Some(SqlError::Work(WorkError::Conversion))),
@@ -268,7 +305,10 @@ async fn errors_carry_no_value() {
             assert_eq!(error, wanted, "{sql}");
         }
         let text = format!("{error} {error:?}");
-        assert!(!text.contains("SECRET") && !text.contains("chart") && !text.contains("login") && !text.contains("portal"), "{sql}: {text}");
+        assert!(
+            !text.contains("SECRET") && !text.contains("chart") && !text.contains("login") && !text.contains("portal"),
+            "{sql}: {text}"
+        );
     }
 }
 
