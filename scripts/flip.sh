@@ -4,4 +4,4 @@
 # byte for byte. The test suite runs the same on a sample of the bytes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-RECALL_FLIP_EVERY_BYTE=1 exec cargo test --package recall --test it -- --nocapture a_flip_of_a_byte
+RECALL_FLIP_EVERY_BYTE=1 exec cargo test --package recall --package recall-bench --test it -- --nocapture a_flip_of_a_byte

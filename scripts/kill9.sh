@@ -4,4 +4,4 @@
 # consistent with every checkpoint handed out before. The test suite runs the same with 20 rounds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-RECALL_KILL_ROUNDS=${1:-1000} exec cargo test --package recall --test it -- --nocapture rounds_of_kill
+RECALL_KILL_ROUNDS=${1:-1000} exec cargo test --package recall --package recall-bench --test it -- --nocapture rounds_of_kill
