@@ -54,7 +54,10 @@ impl Recall {
     pub fn init(&self, data: &Path) -> Result<String, Stuck> {
         let output = self.run(&[OsStr::new("init"), OsStr::new("--data"), data.as_os_str()])?;
         let text = succeeded("recall init", &output)?;
-        text.split_whitespace().find(|word| word.starts_with("rcl_")).map(str::to_owned).ok_or_else(|| Stuck("recall init printed no token".into()))
+        text.split_whitespace()
+            .find(|word| word.starts_with("rcl_"))
+            .map(str::to_owned)
+            .ok_or_else(|| Stuck("recall init printed no token".into()))
     }
 
     /// `recall token create` with these arguments; gives the token.
@@ -131,7 +134,8 @@ impl Server {
 
     /// The most memory it has held so far, from `/proc`, in bytes.
     pub fn peak_memory_bytes(&self) -> Result<u64, Stuck> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).map_err(|e| Stuck::io("the server's status", &e))?;
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).map_err(|e| Stuck::io("the server's status", &e))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
         let kib: u64 = line.trim().trim_end_matches("kB").trim().parse().map_err(Stuck::at("VmHWM"))?;
         Ok(kib * 1024)

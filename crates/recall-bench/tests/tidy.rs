@@ -68,7 +68,9 @@ fn files_are_short_and_say_what_they_own() {
 fn functions_fit_a_screen() {
     let mut complaints = Vec::new();
     for (path, text) in rust() {
-        complaints.extend(long_functions(&text).into_iter().map(|(name, lines)| format!("{path}: {name} has {lines} lines, at most {FUNCTION_LINES}")));
+        complaints.extend(
+            long_functions(&text).into_iter().map(|(name, lines)| format!("{path}: {name} has {lines} lines, at most {FUNCTION_LINES}")),
+        );
     }
     complain("a function fits a screen", complaints);
 }
@@ -126,7 +128,8 @@ fn names_say_something() {
 
 #[test]
 fn nothing_is_left_unfinished() {
-    let marks = [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["db", "g!("].concat(), ["FIX", "ME"].concat(), ["TO", "DO"].concat()];
+    let marks =
+        [["to", "do!("].concat(), ["unimple", "mented!("].concat(), ["db", "g!("].concat(), ["FIX", "ME"].concat(), ["TO", "DO"].concat()];
     let mut complaints = Vec::new();
     for (path, text) in rust() {
         for (number, line) in text.lines().enumerate() {
@@ -228,7 +231,11 @@ fn crates_see_only_what_they_may() {
     const EDGE: &[&str] = &["axum", "hyper", "tower", "tower-http", "clap", "ureq"];
     const RUNTIMES: &[&str] = &["tokio", "futures", "async-trait"];
     let forbidden: [(&str, Vec<&str>); 4] = [
-        ("recall-log", [ENGINES, EDGE, RUNTIMES, &["arrow", "parquet", "rustix", "rand", "tempfile", "recall-store", "recall-search", "recall"]].concat()),
+        (
+            "recall-log",
+            [ENGINES, EDGE, RUNTIMES, &["arrow", "parquet", "rustix", "rand", "tempfile", "recall-store", "recall-search", "recall"]]
+                .concat(),
+        ),
         ("recall-store", [EDGE, RUNTIMES, &["datafusion", "postgres", "recall-search", "recall"]].concat()),
         ("recall-search", [EDGE, &["rusqlite", "postgres", "recall"]].concat()),
         ("recall", vec!["datafusion", "rusqlite", "parquet", "postgres", "recall-bench"]),

@@ -107,16 +107,30 @@ const FIRST: [&str; 48] = [
 ];
 
 const LAST: [&str; 64] = [
-    "Abel", "Bauer", "Conrad", "Dietrich", "Ebert", "Fischer", "Graf", "Hartmann", "Imhof", "Jansen", "Keller", "Lorenz", "Maurer", "Neumann",
-    "Ott", "Pfeiffer", "Quandt", "Richter", "Schubert", "Thiel", "Ulrich", "Vogel", "Wagner", "Yilmaz", "Zimmer", "Arnold", "Brandt", "Czerny",
-    "Dorn", "Engel", "Frey", "Gerber", "Huber", "Iversen", "Jung", "Kaiser", "Lang", "Moser", "Nowak", "Oster", "Pohl", "Rau", "Sommer",
-    "Tamm", "Unger", "Voss", "Winter", "Zander", "Albrecht", "Busch", "Claussen", "Demir", "Ernst", "Fuchs", "Gross", "Haas", "Ivanov",
-    "Jaeger", "Kovac", "Lindner", "Meier", "Novak", "Petrov", "Seidel",
+    "Abel", "Bauer", "Conrad", "Dietrich", "Ebert", "Fischer", "Graf", "Hartmann", "Imhof", "Jansen", "Keller", "Lorenz", "Maurer",
+    "Neumann", "Ott", "Pfeiffer", "Quandt", "Richter", "Schubert", "Thiel", "Ulrich", "Vogel", "Wagner", "Yilmaz", "Zimmer", "Arnold",
+    "Brandt", "Czerny", "Dorn", "Engel", "Frey", "Gerber", "Huber", "Iversen", "Jung", "Kaiser", "Lang", "Moser", "Nowak", "Oster", "Pohl",
+    "Rau", "Sommer", "Tamm", "Unger", "Voss", "Winter", "Zander", "Albrecht", "Busch", "Claussen", "Demir", "Ernst", "Fuchs", "Gross",
+    "Haas", "Ivanov", "Jaeger", "Kovac", "Lindner", "Meier", "Novak", "Petrov", "Seidel",
 ];
 
 const STREETS: [&str; 16] = [
-    "Lindenweg", "Am Markt", "Hafenstrasse", "Bergstrasse", "Schulgasse", "Rosenweg", "Bahnhofstrasse", "Kirchplatz", "Muehlenweg",
-    "Gartenstrasse", "Ringstrasse", "Talweg", "Wiesenweg", "Uferstrasse", "Parkallee", "Brunnengasse",
+    "Lindenweg",
+    "Am Markt",
+    "Hafenstrasse",
+    "Bergstrasse",
+    "Schulgasse",
+    "Rosenweg",
+    "Bahnhofstrasse",
+    "Kirchplatz",
+    "Muehlenweg",
+    "Gartenstrasse",
+    "Ringstrasse",
+    "Talweg",
+    "Wiesenweg",
+    "Uferstrasse",
+    "Parkallee",
+    "Brunnengasse",
 ];
 
 const TOWNS: [&str; 6] = ["Altstadt", "Neudorf", "Seeheim", "Hochfeld", "Birkenau", "Waldbach"];

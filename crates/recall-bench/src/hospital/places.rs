@@ -4,8 +4,18 @@
 
 /// Wards and services. The first eight have beds.
 pub const DEPARTMENTS: [&str; 12] = [
-    "cardiology", "oncology", "orthopaedics", "neurology", "paediatrics", "surgery", "obstetrics", "emergency",
-    "laboratory", "pharmacy", "administration", "research",
+    "cardiology",
+    "oncology",
+    "orthopaedics",
+    "neurology",
+    "paediatrics",
+    "surgery",
+    "obstetrics",
+    "emergency",
+    "laboratory",
+    "pharmacy",
+    "administration",
+    "research",
 ];
 
 /// How many of the departments have beds.
@@ -29,16 +39,39 @@ pub(super) const AGENTS: [&str; 4] =
     ["Firefox/140.0 (Linux x86_64)", "Chrome/142.0 (Windows NT 10.0)", "WardTablet/4.2 (Android 16)", "Edg/142.0 (Windows NT 10.0)"];
 
 pub(super) const DRUGS: [&str; 16] = [
-    "metoprolol 47.5 mg", "enoxaparin 40 mg", "pantoprazole 40 mg", "ceftriaxone 2 g", "morphine 5 mg", "insulin glargine 12 IU",
-    "furosemide 20 mg", "amoxicillin 875 mg", "ondansetron 4 mg", "levetiracetam 500 mg", "prednisolone 20 mg", "apixaban 5 mg",
-    "salbutamol 2.5 mg", "ibuprofen 400 mg", "metamizole 1 g", "atorvastatin 40 mg",
+    "metoprolol 47.5 mg",
+    "enoxaparin 40 mg",
+    "pantoprazole 40 mg",
+    "ceftriaxone 2 g",
+    "morphine 5 mg",
+    "insulin glargine 12 IU",
+    "furosemide 20 mg",
+    "amoxicillin 875 mg",
+    "ondansetron 4 mg",
+    "levetiracetam 500 mg",
+    "prednisolone 20 mg",
+    "apixaban 5 mg",
+    "salbutamol 2.5 mg",
+    "ibuprofen 400 mg",
+    "metamizole 1 g",
+    "atorvastatin 40 mg",
 ];
 
 pub(super) const ROUTES: [&str; 4] = ["by mouth, with food", "intravenous over 30 minutes", "subcutaneous, abdomen", "by mouth, at night"];
 
 pub(super) const TESTS: [&str; 12] = [
-    "potassium", "troponin T", "haemoglobin", "creatinine", "C-reactive protein", "TSH", "HbA1c", "lactate", "D-dimer", "blood culture",
-    "urine culture", "INR",
+    "potassium",
+    "troponin T",
+    "haemoglobin",
+    "creatinine",
+    "C-reactive protein",
+    "TSH",
+    "HbA1c",
+    "lactate",
+    "D-dimer",
+    "blood culture",
+    "urine culture",
+    "INR",
 ];
 
 pub(super) const NOTES: [&str; 10] = [

@@ -1,10 +1,10 @@
 //! One event as the bytes a sender would post: `recall.event/1`, members sorted as RFC 8785 has them, some 600 bytes.
 
+use super::chance::word;
 use super::clock;
 use super::json::{Object, hex, number, object, string};
 use super::people::{Patient, Staff};
 use super::places::{AGENTS, SOURCES};
-use super::chance::word;
 
 /// Everything an event says, before it is bytes.
 pub(super) struct Draft<'h> {

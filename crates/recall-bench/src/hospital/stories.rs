@@ -2,11 +2,11 @@
 //!
 //! Each story is a handful of steps at fixed moments, merged into the stream by time. The names of its patients occur nowhere else.
 
+use super::Size;
 use super::care::{Pools, mid_stay};
 use super::clock::{DAY, HOUR};
 use super::people::{Patient, Role, Shift, Staff};
 use super::places::{EMERGENCY, ORTHOPAEDICS};
-use super::Size;
 
 /// What one planted step is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,13 @@ impl Stories {
     /// The patient of a story, if this number is one.
     pub(super) fn patient(&self, number: u32) -> Option<Patient> {
         let named = |name: &str, birth_date: &str, address: &str| {
-            Some(Patient { number, mrn: super::people::mrn(number), name: name.into(), birth_date: birth_date.into(), address: address.into() })
+            Some(Patient {
+                number,
+                mrn: super::people::mrn(number),
+                name: name.into(),
+                birth_date: birth_date.into(),
+                address: address.into(),
+            })
         };
         match number {
             n if n == self.vip => named("Leonore Falkenrath", "1968-04-17", "Schlossallee 1, Seeheim"),

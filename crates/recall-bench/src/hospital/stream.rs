@@ -145,7 +145,13 @@ impl<'h> Stream<'h> {
 
     /// A draft with the members that most events share.
     fn draft<'d>(
-        &mut self, source: usize, moment: u64, action: &'static str, op: &'static str, actor: Who<'d>, targets: Targets<'d>,
+        &mut self,
+        source: usize,
+        moment: u64,
+        action: &'static str,
+        op: &'static str,
+        actor: Who<'d>,
+        targets: Targets<'d>,
     ) -> Draft<'d> {
         let seq = self.seq.get_mut(source).map_or(0, |seq| {
             *seq += 1;
@@ -219,7 +225,8 @@ impl<'h> Stream<'h> {
         draft.app = "lab";
         draft.component = "analyser";
         draft.description = word(&TESTS, roll >> 8);
-        draft.changes = vec![Change { path: "/result/value", before: String::new(), after: format!("{}.{}", roll >> 16 & 127, roll >> 24 & 7) }];
+        draft.changes =
+            vec![Change { path: "/result/value", before: String::new(), after: format!("{}.{}", roll >> 16 & 127, roll >> 24 & 7) }];
         finish(out, &draft, Actor::Staff(act.staff), act.patient..act.patient + 1)
     }
 
@@ -230,7 +237,12 @@ impl<'h> Stream<'h> {
                 let mut draft = self.draft(EHR, moment, "patient.searched", "E", Who::Staff(staff), Targets::Found(rows));
                 draft.component = "search";
                 draft.purpose = "HOPERAT";
-                draft.request = Some(Request { protocol: "http", statement: format!("name=&birthdate=19{}", 30 + (roll >> 16) % 69), parameters: Vec::new(), rows });
+                draft.request = Some(Request {
+                    protocol: "http",
+                    statement: format!("name=&birthdate=19{}", 30 + (roll >> 16) % 69),
+                    parameters: Vec::new(),
+                    rows,
+                });
                 finish(out, &draft, Actor::Staff(act.staff), 0..0)
             }
             4..=6 => self.chart(out, moment, act, staff, ("document.printed", "R", "fhir:DocumentReference"), Vec::new()),
@@ -258,7 +270,12 @@ impl<'h> Stream<'h> {
 
     /// Something done in a chart: action, operation and the type of resource, with what it changed.
     fn chart(
-        &mut self, out: &mut Vec<u8>, moment: u64, act: Act, staff: &Staff, what: (&'static str, &'static str, &'static str),
+        &mut self,
+        out: &mut Vec<u8>,
+        moment: u64,
+        act: Act,
+        staff: &Staff,
+        what: (&'static str, &'static str, &'static str),
         changes: Vec<Change>,
     ) -> Facts {
         let patient = self.hospital.patient(act.patient);
@@ -275,8 +292,7 @@ impl<'h> Stream<'h> {
 
     fn portal(&mut self, out: &mut Vec<u8>, moment: u64, act: Act) -> Facts {
         let patient = self.hospital.patient(act.patient);
-        let mut draft =
-            self.draft(EHR, moment, "portal.viewed", "R", Who::Patient(&patient), Targets::Chart(&patient, "fhir:Appointment"));
+        let mut draft = self.draft(EHR, moment, "portal.viewed", "R", Who::Patient(&patient), Targets::Chart(&patient, "fhir:Appointment"));
         draft.app = "portal";
         draft.component = "overview";
         draft.purpose = "PATRQT";
@@ -295,7 +311,8 @@ impl<'h> Stream<'h> {
     fn database(&mut self, out: &mut Vec<u8>, moment: u64, act: Act, roll: u64) -> Facts {
         let patient = self.hospital.patient(act.patient);
         let rows = 1 + (roll >> 40) % 60;
-        let mut draft = self.draft(DATABASE, moment, "db.query", "R", Who::Service("svc-bedside"), Targets::Table("encounters", rows, Some(&patient)));
+        let mut draft =
+            self.draft(DATABASE, moment, "db.query", "R", Who::Service("svc-bedside"), Targets::Table("encounters", rows, Some(&patient)));
         draft.app = "warehouse";
         draft.component = "postgres";
         let statement = word(&STATEMENTS, roll >> 8).to_owned();

@@ -52,7 +52,15 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), Stuck> {
         rates.push(sent.rate());
         whole = (whole.0 + sent.events, whole.1 + sent.time.as_secs_f64());
         let [p50, p99, worst] = sent.acknowledged.cells();
-        rows.push(vec![format!("Recall, run {}", run + 1), grouped(sent.events), grouped(sent.rate() as u64), p50, p99, worst, grouped(sent.held_back)]);
+        rows.push(vec![
+            format!("Recall, run {}", run + 1),
+            grouped(sent.events),
+            grouped(sent.rate() as u64),
+            p50,
+            p99,
+            worst,
+            grouped(sent.held_back),
+        ]);
     }
     let memory = served.server.peak_memory_bytes()?;
     served.server.stop()?;
@@ -69,10 +77,21 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), Stuck> {
     let title = format!("Durable ingest, batches of {BATCH}, {} connections", options.connections);
     report.table(&title, &["", "events", "events/s", "acknowledged p50", "p99", "worst", "held back"], &rows);
     let [low, middle, high] = spread::runs(rates);
-    report.note(&format!("\nRecall over {} events: {} events/s sustained; runs {low} / {middle} / {high} (least, middle, greatest).", grouped(whole.0), grouped((whole.0 as f64 / whole.1) as u64)));
-    report.note(&format!("One append of 4 KiB with fdatasync here: {} at p50, {} at p99. Server's peak memory: {} MiB.", Readable(sync.p50), Readable(sync.p99), memory >> 20));
+    report.note(&format!(
+        "\nRecall over {} events: {} events/s sustained; runs {low} / {middle} / {high} (least, middle, greatest).",
+        grouped(whole.0),
+        grouped((whole.0 as f64 / whole.1) as u64)
+    ));
+    report.note(&format!(
+        "One append of 4 KiB with fdatasync here: {} at p50, {} at p99. Server's peak memory: {} MiB.",
+        Readable(sync.p50),
+        Readable(sync.p99),
+        memory >> 20
+    ));
     match ratio {
-        Some(ratio) => report.note(&format!("PostgreSQL: same columns, jsonb, three b-tree indexes, COPY of {BATCH} rows a commit. Recall takes {ratio:.1} times as many.")),
+        Some(ratio) => report.note(&format!(
+            "PostgreSQL: same columns, jsonb, three b-tree indexes, COPY of {BATCH} rows a commit. Recall takes {ratio:.1} times as many."
+        )),
         None => report.note("PostgreSQL was left out or is not installed."),
     }
     Ok(())

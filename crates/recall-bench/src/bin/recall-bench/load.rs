@@ -59,7 +59,10 @@ pub fn send(served: &Served, pool: &Pool, from: u64, to: u64, connections: usize
     let started = Stopwatch::start();
     let parts = thread::scope(|scope| {
         let senders: Vec<_> = (0..connections).map(|_| scope.spawn(|| connection(served, pool, &next, to))).collect();
-        senders.into_iter().map(|sender| sender.join().unwrap_or_else(|_| Err(Stuck("a sender stopped".into())))).collect::<Result<Vec<_>, _>>()
+        senders
+            .into_iter()
+            .map(|sender| sender.join().unwrap_or_else(|_| Err(Stuck("a sender stopped".into()))))
+            .collect::<Result<Vec<_>, _>>()
     })?;
     let time = started.elapsed();
     let mut sent = Sent { events: 0, bytes: 0, time, acknowledged: Percentiles::default(), held_back: 0 };

@@ -14,14 +14,25 @@ use crate::spread::Percentiles;
 /// One line about machine and build.
 pub fn describe() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let field = |text: &str, name: &str| text.lines().find_map(|line| Some(line.strip_prefix(name)?.trim_start_matches([':', ' ', '\t']).to_owned()));
+    let field = |text: &str, name: &str| {
+        text.lines().find_map(|line| Some(line.strip_prefix(name)?.trim_start_matches([':', ' ', '\t']).to_owned()))
+    };
     let processor = field(&read("/proc/cpuinfo"), "model name").unwrap_or_else(|| "unknown processor".into());
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let memory: u64 = field(&read("/proc/meminfo"), "MemTotal").and_then(|text| text.split(' ').next()?.parse().ok()).unwrap_or(0);
     let kernel = read("/proc/sys/kernel/osrelease");
-    let date = Command::new("date").arg("--utc").arg("+%Y-%m-%d %H:%M UTC").output().map_or(String::new(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
+    let date = Command::new("date")
+        .arg("--utc")
+        .arg("+%Y-%m-%d %H:%M UTC")
+        .output()
+        .map_or(String::new(), |o| String::from_utf8_lossy(&o.stdout).trim().to_owned());
     let build = if cfg!(debug_assertions) { "development build (figures mean nothing)" } else { "release build" };
-    format!("{processor}, {cores} cores, {} GiB, Linux {}; {date}; recall {}, {build}", memory >> 20, kernel.trim(), env!("CARGO_PKG_VERSION"))
+    format!(
+        "{processor}, {cores} cores, {} GiB, Linux {}; {date}; recall {}, {build}",
+        memory >> 20,
+        kernel.trim(),
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 /// How long it takes to append 4 KiB to a file in this folder and sync it.

@@ -44,7 +44,11 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), Stuck> {
         }
     })?;
     let rate = options.events as f64 / started.elapsed().as_secs_f64();
-    report.table("A trail made", &["", "events", "time", "events/s"], &[vec![options.data.display().to_string(), grouped(options.events), started.to_string(), grouped(rate as u64)]]);
+    report.table(
+        "A trail made",
+        &["", "events", "time", "events/s"],
+        &[vec![options.data.display().to_string(), grouped(options.events), started.to_string(), grouped(rate as u64)]],
+    );
     Ok(())
 }
 

@@ -41,7 +41,11 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), Stuck> {
     }
     let searched = served.server.peak_memory_bytes()?;
     let row = |what: &str, bytes: u64| vec![what.to_owned(), grouped(bytes >> 20)];
-    let rows = [row("started", idle), row(&format!("after {} events", grouped(options.events)), ingested), row("after searches and SQL", searched)];
+    let rows = [
+        row("started", idle),
+        row(&format!("after {} events", grouped(options.events)), ingested),
+        row("after searches and SQL", searched),
+    ];
     report.table("The server's peak resident memory so far", &["", "MiB"], &rows);
     served.server.stop()
 }

@@ -49,10 +49,18 @@ impl Opponent {
             run(Command::new("chmod").arg("a+x").arg(folder))?;
         }
         let opponent = Self { programs, data };
-        run(opponent.program("initdb").args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D"]).arg(&opponent.data))?;
+        run(opponent
+            .program("initdb")
+            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D"])
+            .arg(&opponent.data))?;
         let settings = "-c listen_addresses='' -c shared_buffers=1GB -c max_wal_size=4GB";
         let socket = format!("{settings} -k {}", opponent.data.display());
-        run(opponent.program("pg_ctl").args(["start", "--wait", "--silent", "-o", &socket, "-l"]).arg(opponent.data.join("log")).arg("-D").arg(&opponent.data))?;
+        run(opponent
+            .program("pg_ctl")
+            .args(["start", "--wait", "--silent", "-o", &socket, "-l"])
+            .arg(opponent.data.join("log"))
+            .arg("-D")
+            .arg(&opponent.data))?;
         let mut client = opponent.connect()?;
         for statement in [&[TABLE], INDEXES.as_slice()].concat() {
             client.batch_execute(statement).map_err(Stuck::at("the opponent's table"))?;
@@ -72,7 +80,12 @@ impl Opponent {
     }
 
     fn connect(&self) -> Result<Client, Stuck> {
-        Client::configure().host_path(&self.data).user("postgres").dbname("postgres").connect(NoTls).map_err(Stuck::at("connecting to PostgreSQL"))
+        Client::configure()
+            .host_path(&self.data)
+            .user("postgres")
+            .dbname("postgres")
+            .connect(NoTls)
+            .map_err(Stuck::at("connecting to PostgreSQL"))
     }
 
     /// Name and version.
@@ -94,7 +107,10 @@ impl Opponent {
             let started = Stopwatch::start();
             let parts = thread::scope(|scope| {
                 let senders: Vec<_> = (0..connections).map(|_| scope.spawn(|| self.connection(&copies, &next))).collect();
-                senders.into_iter().map(|sender| sender.join().unwrap_or_else(|_| Err(Stuck("a sender stopped".into())))).collect::<Result<Vec<_>, _>>()
+                senders
+                    .into_iter()
+                    .map(|sender| sender.join().unwrap_or_else(|_| Err(Stuck("a sender stopped".into()))))
+                    .collect::<Result<Vec<_>, _>>()
             })?;
             sent.time += started.elapsed();
             for (events, part) in parts {
@@ -147,10 +163,15 @@ fn run(command: &mut Command) -> Result<(), Stuck> {
 
 /// Where initdb and pg_ctl are.
 fn programs() -> Option<PathBuf> {
-    let configured = Command::new("pg_config").arg("--bindir").output().ok().map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    let configured =
+        Command::new("pg_config").arg("--bindir").output().ok().map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
     let path = std::env::var_os("PATH").unwrap_or_default();
-    configured.into_iter().chain(debian).chain(std::env::split_paths(&path)).find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
+    configured
+        .into_iter()
+        .chain(debian)
+        .chain(std::env::split_paths(&path))
+        .find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
 }
 
 /// The rows of one body in COPY's text format.

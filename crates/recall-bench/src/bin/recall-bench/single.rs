@@ -37,8 +37,18 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), Stuck> {
         let after = machine::sync_time(folder.path(), 200)?;
         let syncs = |time: std::time::Duration| time.as_secs_f64() / ((before.p50 + after.p50) / 2).as_secs_f64();
         let [p50, p99, worst] = sent.acknowledged.cells();
-        let row = [format!("run {}", run + 1), grouped(sent.rate() as u64), p50, p99, worst, Readable(before.p50).to_string(), Readable(after.p50).to_string()];
-        rows.push([row.as_slice(), &[format!("{:.1}", syncs(sent.acknowledged.p50)), format!("{:.1}", syncs(sent.acknowledged.p99))]].concat());
+        let row = [
+            format!("run {}", run + 1),
+            grouped(sent.rate() as u64),
+            p50,
+            p99,
+            worst,
+            Readable(before.p50).to_string(),
+            Readable(after.p50).to_string(),
+        ];
+        rows.push(
+            [row.as_slice(), &[format!("{:.1}", syncs(sent.acknowledged.p50)), format!("{:.1}", syncs(sent.acknowledged.p99))]].concat(),
+        );
     }
     let title = format!("One event a request, {} clients, {} requests a run", options.clients, grouped(options.requests));
     report.table(&title, &["", "requests/s", "p50", "p99", "worst", "fdatasync before", "after", "p50 in syncs", "p99 in syncs"], &rows);

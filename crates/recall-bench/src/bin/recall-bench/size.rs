@@ -143,7 +143,12 @@ fn leaf(column: Column) -> &'static str {
     }
 }
 
-fn open<'a>(path: &Path, footer: &Key32, leaves: impl Iterator<Item = (&'a str, &'a Key32)>, aad: u64) -> Result<ParquetRecordBatchReaderBuilder<File>, Stuck> {
+fn open<'a>(
+    path: &Path,
+    footer: &Key32,
+    leaves: impl Iterator<Item = (&'a str, &'a Key32)>,
+    aad: u64,
+) -> Result<ParquetRecordBatchReaderBuilder<File>, Stuck> {
     let keys = FileDecryptionProperties::builder(footer.as_bytes().to_vec()).with_aad_prefix(aad.to_be_bytes().to_vec());
     let keys = leaves.fold(keys, |keys, (leaf, key)| keys.with_column_key(leaf, key.as_bytes().to_vec())).build();
     let options = ArrowReaderOptions::new().with_file_decryption_properties(keys.map_err(Stuck::at("keys"))?);
@@ -190,7 +195,11 @@ fn folder_bytes(folder: &Path) -> Result<u64, Stuck> {
     let mut sum = 0;
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        sum += if entry.file_type().map_err(failed)?.is_dir() { folder_bytes(&entry.path())? } else { entry.metadata().map_err(failed)?.len() };
+        sum += if entry.file_type().map_err(failed)?.is_dir() {
+            folder_bytes(&entry.path())?
+        } else {
+            entry.metadata().map_err(failed)?.len()
+        };
     }
     Ok(sum)
 }
@@ -206,7 +215,11 @@ fn show(options: &Options, report: &mut Report, parts: &Parts, events: u64, outs
     report.table(&format!("Bytes at rest for each of {} events", grouped(events)), &["part", "bytes", "least"], &rows);
     let payload = parts.0.get("payload (zstd, two parts)").map_or(0, |(bytes, _)| *bytes) as f64;
     let ratio = parts.total() as f64 / (parts.floor() + payload);
-    report.note(&format!("\nThe sum is {ratio:.2} times the floor plus the payload. {} of {} events were not in segments yet.", grouped(outside), grouped(options.events)));
+    report.note(&format!(
+        "\nThe sum is {ratio:.2} times the floor plus the payload. {} of {} events were not in segments yet.",
+        grouped(outside),
+        grouped(options.events)
+    ));
 }
 
 fn opponent(options: &Options, report: &mut Report, folder: &Path, hospital: &Hospital, ours: f64) -> Result<(), Stuck> {

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use ureq::Agent;
 
-
 /// An HTTP client of one server.
 pub struct Api {
     agent: Agent,

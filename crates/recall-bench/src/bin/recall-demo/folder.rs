@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-
 /// Where the trail lies. A temporary one goes away when it is dropped.
 pub struct Folder {
     data: PathBuf,

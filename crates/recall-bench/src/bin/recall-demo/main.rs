@@ -109,7 +109,9 @@ fn begin(recall: &Recall, folder: &Folder, tell: &mut Tell) -> Result<(Server, T
     let server = Server::start(recall, folder.data(), &folder.log(), None)?;
     tell.line(&format!("  recall init and recall serve: ready at {} after {}.", server.url(), started));
     tell.line(&format!("  Data: {}; root key beside it: {}.", folder.data().display(), folder.root_key().display()));
-    let token = |with: &str, role, name| recall.token(&["--url", server.url(), "--token", with, "--role", role, "--name", name, "--expires", "24h"]);
+    let token = |with: &str, role, name| {
+        recall.token(&["--url", server.url(), "--token", with, "--role", role, "--name", name, "--expires", "24h"])
+    };
     let administrator = token(&one_time, "administrator", "demo-administrator")?;
     let ingest = token(&administrator, "ingest", "demo-feeds")?;
     let officer = token(&administrator, "privacy-officer", "demo-officer")?;
@@ -126,7 +128,11 @@ fn stay(recall: &Recall, server: &Server, tokens: &Tokens, hospital: &Hospital, 
     let binary = recall.path().display();
     tell.heading("Yours to try, until Ctrl-C");
     tell.line(&format!("  URL      {}", server.url()));
-    tell.line(&format!("  Sign in  {}/v1/events?q=break_glass:true   with the header   Authorization: Bearer {}", server.url(), tokens.officer));
+    tell.line(&format!(
+        "  Sign in  {}/v1/events?q=break_glass:true   with the header   Authorization: Bearer {}",
+        server.url(),
+        tokens.officer
+    ));
     tell.line("           (a page to sign in comes with the web interface; the token works for 24 hours)");
     tell.line(&format!("\n  export RECALL_URL={} RECALL_TOKEN={}", server.url(), tokens.officer));
     tell.line(&format!("  {binary} search 'patient:{} actor.id:{nurse}'", hospital.patient(stories.vip).mrn));

@@ -26,14 +26,21 @@ pub fn show(recall: &Recall, server: &Server, tokens: &Tokens, folder: &Folder, 
 }
 
 fn receipt(
-    recall: &Recall, server: &Server, tokens: &Tokens, folder: &Folder, vkey: &str, sent: &Sent, tell: &mut Tell,
+    recall: &Recall,
+    server: &Server,
+    tokens: &Tokens,
+    folder: &Folder,
+    vkey: &str,
+    sent: &Sent,
+    tell: &mut Tell,
 ) -> Result<(), Stuck> {
     let is_look = |facts: &Facts| facts.break_glass;
     let place = sent.facts.iter().position(is_look).and_then(|place| sent.indexes.get(place)).copied().unwrap_or(0);
     let file = folder.scratch("event.tlog-proof");
     let index = place.to_string();
     let started = Stopwatch::start();
-    let arguments = ["receipt", &index, "--disclose", "--url", server.url(), "--token", &tokens.officer, "--output", &file.to_string_lossy()];
+    let arguments =
+        ["receipt", &index, "--disclose", "--url", server.url(), "--token", &tokens.officer, "--output", &file.to_string_lossy()];
     succeeded("recall receipt", &recall.run(&arguments)?)?;
     let bytes = fs::read(&file).map_err(|e| Stuck::io("the receipt", &e))?;
     tell.line(&format!("  recall receipt {index} --disclose: {} bytes that stand alone, in {}", bytes.len(), started));

@@ -97,7 +97,11 @@ impl Officer<'_> {
 
         let mrns: HashMap<String, u32> = stories.victims.iter().map(|&victim| (self.hospital.patient(victim).mrn, victim)).collect();
         let opened: BTreeSet<u32> = found.iter().filter_map(|event| mrns.get(text(event, "/targets/0/patient_id")).copied()).collect();
-        tell.equal(opened.len(), stories.victims.len(), &format!("{} patients who are none of hers, a neighbour among them", stories.victims.len()));
+        tell.equal(
+            opened.len(),
+            stories.victims.len(),
+            &format!("{} patients who are none of hers, a neighbour among them", stories.victims.len()),
+        );
         Ok(())
     }
 
@@ -120,7 +124,10 @@ impl Officer<'_> {
         let all = |pointer: &str, value: &str| events(&found).all(|event| text(event, pointer) == value);
         let rescuer = self.staff_id(stories.rescuer);
         let one = all("/actor/id", rescuer) && all("/targets/0/patient_id", &rescued.mrn);
-        tell.check(one && count(&found) == stories.break_glass_views, &format!("{rescuer}, {} times, for {}: “unconscious after a fall”", count(&found), rescued.name));
+        tell.check(
+            one && count(&found) == stories.break_glass_views,
+            &format!("{rescuer}, {} times, for {}: “unconscious after a fall”", count(&found), rescued.name),
+        );
         Ok(())
     }
 
@@ -136,7 +143,11 @@ impl Officer<'_> {
         let exporter = self.staff_id(stories.exporter);
         let alone = found.iter().all(|event| text(event, "/actor/id") == exporter);
         tell.check(alone && by_night, &format!("{exporter}, at two in the morning, {} files", found.len()));
-        tell.equal(patients.len(), stories.exported.len(), &format!("{} patients in them, each named", grouped(stories.exported.len() as u64)));
+        tell.equal(
+            patients.len(),
+            stories.exported.len(),
+            &format!("{} patients in them, each named", grouped(stories.exported.len() as u64)),
+        );
         Ok(())
     }
 
@@ -145,8 +156,7 @@ impl Officer<'_> {
         let started = Stopwatch::start();
         let rows = self.api.sql(sql, self.token)?;
         tell.line(&format!("  In SQL:   {sql}   {}", started));
-        let answer: BTreeMap<&str, u64> =
-            rows.iter().filter_map(|row| Some((row.first()?.as_str()?, row.get(1)?.as_u64()?))).collect();
+        let answer: BTreeMap<&str, u64> = rows.iter().filter_map(|row| Some((row.first()?.as_str()?, row.get(1)?.as_u64()?))).collect();
         for (action, events) in rows.iter().take(4).filter_map(|row| Some((row.first()?.as_str()?, row.get(1)?.as_u64()?))) {
             tell.line(&format!("      {action:<24} {:>9}", grouped(events)));
         }
@@ -159,11 +169,18 @@ impl Officer<'_> {
         let report = expect(self.api.get("/v1/sources", self.token)?, "the register of sources")?;
         tell.line("  How complete is the record?   GET /v1/sources");
         let missing = |name: &str| source(&report, name).and_then(|source| source.get("missing")).and_then(Value::as_u64);
-        tell.equal(missing("urn:lab:main").unwrap_or(0), lost, &format!("urn:lab:main lost {lost} events on the way: a gap in its sequence says so"));
+        tell.equal(
+            missing("urn:lab:main").unwrap_or(0),
+            lost,
+            &format!("urn:lab:main lost {lost} events on the way: a gap in its sequence says so"),
+        );
         tell.equal(missing("urn:ehr:main").unwrap_or(u64::MAX), 0, "urn:ehr:main has no gap");
         let answer = self.api.search("patient:MRN00000000", 10, self.token)?;
         let complete = answer.pointer("/coverage/complete").and_then(Value::as_bool);
-        tell.check(count(&answer) == 0 && complete == Some(false), "so “nobody looked at MRN00000000” is answered with what may be missing:");
+        tell.check(
+            count(&answer) == 0 && complete == Some(false),
+            "so “nobody looked at MRN00000000” is answered with what may be missing:",
+        );
         tell.line(&format!("    | {}", text(&answer, "/coverage/sentence")));
         Ok(())
     }

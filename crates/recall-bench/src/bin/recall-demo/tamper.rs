@@ -69,7 +69,10 @@ pub fn copies(recall: &Recall, folder: &Folder, vkey: &str, tell: &mut Tell) -> 
         let said = String::from_utf8_lossy(&output.stdout);
         let found: Vec<&str> = said.lines().filter(|line| line.starts_with("FOUND")).collect();
         let named = found.iter().any(|line| line.contains(names));
-        tell.check(output.status.code() == Some(1) && named, &format!("{what} changed ({file}): recall verify exits with 1 and names the place"));
+        tell.check(
+            output.status.code() == Some(1) && named,
+            &format!("{what} changed ({file}): recall verify exits with 1 and names the place"),
+        );
         quote(found.join("\n").as_bytes(), 2, tell);
         fs::remove_dir_all(&copy).map_err(|e| Stuck::io("removing the copy", &e))?;
     }
@@ -83,11 +86,8 @@ fn verify(recall: &Recall, copy: &Path, vkey: &str) -> Result<std::process::Outp
 /// Where events' bytes lie: a segment if there is one, else the catalog, whose pages are nearly all sealed batches.
 fn event_file(data: &Path) -> Result<String, Stuck> {
     let entries = fs::read_dir(data.join("segments")).map_err(|e| Stuck::io("the folder of segments", &e))?;
-    let mut segments: Vec<String> = entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name.ends_with(".events"))
-        .collect();
+    let mut segments: Vec<String> =
+        entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()).filter(|name| name.ends_with(".events")).collect();
     segments.sort();
     Ok(segments.first().map_or("catalog.sqlite".to_owned(), |name| format!("segments/{name}")))
 }

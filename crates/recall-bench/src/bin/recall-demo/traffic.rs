@@ -75,7 +75,10 @@ fn repeat(api: &Api, tokens: &Tokens, body: &[u8], sent: &Sent, tell: &mut Tell)
     let mut again = Vec::new();
     let duplicates = results(&answer, "duplicate", &mut again);
     let same = sent.indexes.get(..BATCH) == Some(again.as_slice());
-    tell.check(duplicates == BATCH as u64 && same, "the first batch sent again: 1,000 duplicates, each with its first index, none stored twice");
+    tell.check(
+        duplicates == BATCH as u64 && same,
+        "the first batch sent again: 1,000 duplicates, each with its first index, none stored twice",
+    );
     Ok(())
 }
 
