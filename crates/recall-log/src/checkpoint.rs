@@ -72,7 +72,8 @@ impl Checkpoint {
             return Err(malformed("the origin is empty or has a control character"));
         }
         let size = decimal(size).ok_or(malformed("the size is no plain number"))?;
-        let root = STANDARD.decode(root).ok().and_then(|root| Hash::try_from(root).ok()).ok_or(malformed("the root is no hash in base64"))?;
+        let root =
+            STANDARD.decode(root).ok().and_then(|root| Hash::try_from(root).ok()).ok_or(malformed("the root is no hash in base64"))?;
         if size == 0 && root != empty_root() {
             return Err(malformed("an empty tree has another root"));
         }

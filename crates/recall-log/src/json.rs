@@ -159,10 +159,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reads an object: calls `member` for each name, which must read the value. Repeated names are the caller's to refuse.
-    pub fn object<E: From<JsonError>>(
-        &mut self,
-        mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn object<E: From<JsonError>>(&mut self, mut member: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), E>) -> Result<(), E> {
         self.open(b'{', "an object")?;
         if self.close(b'}') {
             return Ok(());

@@ -69,11 +69,7 @@ impl fmt::Display for Timestamp {
 }
 
 fn two(tens: u8, ones: u8) -> Result<i64, TimeError> {
-    if tens.is_ascii_digit() && ones.is_ascii_digit() {
-        Ok(i64::from(tens - b'0') * 10 + i64::from(ones - b'0'))
-    } else {
-        Err(TimeError)
-    }
+    if tens.is_ascii_digit() && ones.is_ascii_digit() { Ok(i64::from(tens - b'0') * 10 + i64::from(ones - b'0')) } else { Err(TimeError) }
 }
 
 /// The microseconds that `.digits` stands for, and what follows it.

@@ -147,7 +147,7 @@ pub const USERS: &[&str] = &["jdoe", "jroe", "svc-1", "nurse.a", "nurse.b"];
 /// Event `n` of the clinic.
 pub fn event(n: u64) -> Value {
     let time = NOW - i64::try_from((EVENTS - n.min(EVENTS)) * 60_000_000 + mix(n, 1) % 300_000_000).unwrap();
-    let patient_acts = mix(n, 2) % 9 == 0;
+    let patient_acts = mix(n, 2).is_multiple_of(9);
     let actor = if patient_acts {
         json!({"type": "patient", "id": pick(n, 3, PATIENTS), "name": "Own Portal", "session_id": format!("s{}", mix(n, 4) % 50)})
     } else {
@@ -159,7 +159,7 @@ pub fn event(n: u64) -> Value {
         "source": pick(n, 8, &["urn:ehr", "urn:pacs"]), "id": format!("e-{}", n / 2 * 2), "seq": n, "time": Timestamp::from_micros(time).to_string(),
         "action": pick(n, 9, &["chart.viewed", "chart.printed", "login", "chart_viewed"]), "op": pick(n, 10, &["R", "U", "Q"]),
         "outcome": {"status": pick(n, 11, &["success", "denied", "failure"]), "code": pick(n, 12, &["200", "403"])},
-        "actor": actor, "targets": targets, "break_glass": mix(n, 13) % 5 == 0,
+        "actor": actor, "targets": targets, "break_glass": mix(n, 13).is_multiple_of(5),
         "context": {"ip": pick(n, 14, &["10.0.0.1", "10.0.0.2"]), "request_id": format!("r{n}")},
         "request": {"rows": mix(n, 15) % 30, "statement": format!("SELECT * FROM chart WHERE id = {}", mix(n, 16) % 10)},
         "description": pick(n, 17, &["Looked at 100% of the chart", "Zürich ward", "a \"quoted\" word", "plain"]),
@@ -171,7 +171,7 @@ pub fn event(n: u64) -> Value {
     }
     let purposes = [vec![], vec!["TREAT"], vec!["TREAT", "HPAYMT"], vec!["HPAYMT", "ETREAT"]];
     event["purpose"] = json!(purposes[usize::try_from(mix(n, 19) % 4).unwrap()]);
-    if mix(n, 40) % 2 == 0 {
+    if mix(n, 40).is_multiple_of(2) {
         event["context"]["app"] = json!(pick(n, 41, &["charts", "portal"]));
     }
     event

@@ -96,7 +96,12 @@ const SALTS_AT_ONCE: usize = 64;
 impl Encoder {
     /// Takes the trail's token and dedupe keys.
     pub fn new(keys: &Keys, random: Arc<dyn Random>) -> Self {
-        Self(Arc::new(Shared { tokens: Tokens::new(keys), identity: Mac::new(&keys.trail(TrailKey::Dedupe)), random, spare: Mutex::new(Vec::new()) }))
+        Self(Arc::new(Shared {
+            tokens: Tokens::new(keys),
+            identity: Mac::new(&keys.trail(TrailKey::Dedupe)),
+            random,
+            spare: Mutex::new(Vec::new()),
+        }))
     }
 
     /// The maker of this trail's tokens.
@@ -128,7 +133,10 @@ impl Encoder {
         let before = public.get(..received_at.start).unwrap_or(public);
         let after = public.get(received_at.end..).unwrap_or_default();
         let tag = mac.sign(&[&[2], before, after, &[0], phi]);
-        Identity { key: key.first_chunk().copied().map_or(0, u128::from_be_bytes), tag: tag.first_chunk().copied().map_or(0, u64::from_be_bytes) }
+        Identity {
+            key: key.first_chunk().copied().map_or(0, u128::from_be_bytes),
+            tag: tag.first_chunk().copied().map_or(0, u64::from_be_bytes),
+        }
     }
 
     fn keep(&self, scratch: Scratch) {
@@ -365,7 +373,8 @@ fn kept(keep: &[bool]) -> impl Iterator<Item = usize> {
 pub(crate) fn notes<'a>(columns: &'a [ArrayRef], seqs: &'a [Option<u64>]) -> impl Iterator<Item = Note<'a>> {
     let held = |wanted: Column| BATCH_COLUMNS.iter().position(|column| *column == wanted).and_then(|at| columns.get(at));
     let times = |wanted| held(wanted).and_then(|column| column.as_primitive_opt::<Int64Type>());
-    let micros = |wanted| times(wanted).map(|column| column.values().as_ref()).unwrap_or_default().iter().map(|time| Timestamp::from_micros(*time));
+    let micros =
+        |wanted| times(wanted).map(|column| column.values().as_ref()).unwrap_or_default().iter().map(|time| Timestamp::from_micros(*time));
     let sources = held(Column::Source).and_then(|column| column.as_string_opt::<i32>()).into_iter().flatten();
     let each = micros(Column::Time).zip(micros(Column::ReceivedAt)).zip(sources).zip(seqs);
     each.map(|(((time, received_at), source), seq)| Note { source: source.unwrap_or_default(), seq: *seq, time, received_at })

@@ -290,9 +290,16 @@ impl Catalog {
         let conn = self.conn.as_mut().ok_or_else(|| ApplyError::Failed("no connection".to_owned()))?;
         let transaction = conn.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         {
-            let mut insert = transaction.prepare_cached("INSERT INTO batch (first_index, count, key_set, public, phi) VALUES (?, ?, ?, ?, ?)")?;
+            let mut insert =
+                transaction.prepare_cached("INSERT INTO batch (first_index, count, key_set, public, phi) VALUES (?, ?, ?, ?, ?)")?;
             for batch in &change.batches {
-                insert.execute(params![sql(batch.first_index)?, batch.count, sql(batch.key_set)?, &batch.sealed.public[..], &batch.sealed.phi[..]])?;
+                insert.execute(params![
+                    sql(batch.first_index)?,
+                    batch.count,
+                    sql(batch.key_set)?,
+                    &batch.sealed.public[..],
+                    &batch.sealed.phi[..]
+                ])?;
             }
             for range in &change.remove_batches {
                 let mut delete = transaction.prepare_cached("DELETE FROM batch WHERE first_index >= ? AND first_index < ?")?;
@@ -346,9 +353,13 @@ impl Catalog {
         let unknown = |what: String| ApplyError::Unknown(what);
         let conn = connect(&self.path).map_err(|error| unknown(error.to_string()))?;
         let key = self.sealer.row_key(Kind::State, STATE);
-        let found = conn.query_row("SELECT value FROM row WHERE kind = ? AND key = ?", params![Kind::State.number(), key], |row| row.get::<_, Vec<u8>>(0));
+        let found = conn.query_row("SELECT value FROM row WHERE kind = ? AND key = ?", params![Kind::State.number(), key], |row| {
+            row.get::<_, Vec<u8>>(0)
+        });
         let version = match found {
-            Ok(sealed) => self.sealer.open_row(Kind::State, &key, &sealed).ok_or_else(|| unknown("the state row is damaged".to_owned()))?.version,
+            Ok(sealed) => {
+                self.sealer.open_row(Kind::State, &key, &sealed).ok_or_else(|| unknown("the state row is damaged".to_owned()))?.version
+            }
             Err(rusqlite::Error::QueryReturnedNoRows) => 0,
             Err(error) => return Err(unknown(error.to_string())),
         };

@@ -124,7 +124,15 @@ impl Column {
     pub const fn is_dictionary(self) -> bool {
         matches!(
             self,
-            Self::Source | Self::Action | Self::Op | Self::Outcome | Self::ActorType | Self::Actor | Self::Purpose | Self::Protocol | Self::App
+            Self::Source
+                | Self::Action
+                | Self::Op
+                | Self::Outcome
+                | Self::ActorType
+                | Self::Actor
+                | Self::Purpose
+                | Self::Protocol
+                | Self::App
         )
     }
 

@@ -144,7 +144,10 @@ impl Handle {
     }
 
     /// Does something in the committer's thread, between commits, and waits for it.
-    pub(crate) fn call<T: Send + 'static>(&self, work: impl FnOnce(&mut Worker) -> Result<T, CommitError> + Send + 'static) -> Result<T, CommitError> {
+    pub(crate) fn call<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Worker) -> Result<T, CommitError> + Send + 'static,
+    ) -> Result<T, CommitError> {
         let (sender, receiver) = sync_channel(1);
         let job = Job::Call(Box::new(move |worker| {
             // Whoever waits may have gone; then nobody wants the answer.

@@ -169,9 +169,10 @@ pub fn remove_leftovers(folder: &Path, segment_ids: &[u64], run_ids: &[u64]) -> 
         ids.iter().flat_map(|id| extensions.iter().map(|extension| file_path(folder, *id, extension)).collect::<Vec<_>>()).collect()
     };
     let (segments, runs) = (folder.join(SEGMENTS), folder.join(DEDUPE));
-    for (folder, named, extensions) in
-        [(&segments, names(&segments, segment_ids, &[EVENTS, POSTINGS]), &[EVENTS, POSTINGS][..]), (&runs, names(&runs, run_ids, &[RUN]), &[RUN][..])]
-    {
+    for (folder, named, extensions) in [
+        (&segments, names(&segments, segment_ids, &[EVENTS, POSTINGS]), &[EVENTS, POSTINGS][..]),
+        (&runs, names(&runs, run_ids, &[RUN]), &[RUN][..]),
+    ] {
         for file in fs::read_dir(folder)? {
             let path = file?.path();
             if is_ours(&path, extensions) && !named.contains(&path) {

@@ -145,7 +145,8 @@ impl Dedupe {
 
     /// Writes a run of the events from `first_index` on. It counts only once `adopt` is called.
     pub(crate) fn write_run(&self, id: u64, first_index: u64, identities: &[Identity]) -> Result<RunRow, WriteError> {
-        let mut records: Vec<Record> = identities.iter().zip(first_index..).map(|(identity, index)| Record::new(*identity, index)).collect();
+        let mut records: Vec<Record> =
+            identities.iter().zip(first_index..).map(|(identity, index)| Record::new(*identity, index)).collect();
         records.sort_unstable();
         let file = run::write(&self.folder, id, &self.key, records.into_iter().map(Ok))?;
         Ok(RunRow { id, first_index, count: identities.len() as u64, tier: 0, file })
@@ -185,7 +186,8 @@ impl Dedupe {
         const AT_ONCE: usize = 4096;
         let mut records = run.records()?.peekable();
         while records.peek().is_some() {
-            let keys: Vec<u128> = records.by_ref().take(AT_ONCE).map(|record| record.map(|record| record.key())).collect::<Result<_, _>>()?;
+            let keys: Vec<u128> =
+                records.by_ref().take(AT_ONCE).map(|record| record.map(|record| record.key())).collect::<Result<_, _>>()?;
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for key in keys {
                 state.fresh.remove(&key);

@@ -126,7 +126,8 @@ impl FileWriter {
         durable::remove(&temporary).map_err(WriteError::io(path))?;
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).map_err(WriteError::io(path))?;
         let unfinished = Unfinished(temporary);
-        let sink = Digesting { file: BufWriter::with_capacity(1 << 18, file), digest: digest::Context::new(&digest::SHA256), size_bytes: 0 };
+        let sink =
+            Digesting { file: BufWriter::with_capacity(1 << 18, file), digest: digest::Context::new(&digest::SHA256), size_bytes: 0 };
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(sink, schema, options).map_err(WriteError::encode(path))?;
         Ok(Self { path: path.to_owned(), writer, _unfinished: unfinished })

@@ -94,7 +94,13 @@ pub struct Keys {
 
 impl Keys {
     /// Makes the keyring of a new trail at `path`: a trail key and a signing key, no set yet.
-    pub fn create(path: &Path, root: &RootKey, origin: &str, random: Arc<dyn Random>, faults: Arc<dyn Faults>) -> Result<Self, KeyringError> {
+    pub fn create(
+        path: &Path,
+        root: &RootKey,
+        origin: &str,
+        random: Arc<dyn Random>,
+        faults: Arc<dyn Faults>,
+    ) -> Result<Self, KeyringError> {
         let ring = Keyring::new(root.clone(), origin, &*random)?;
         ring.save(path, &*random, &*faults)?;
         Ok(Self { ring: RwLock::new(ring), path: path.to_owned(), random, faults })

@@ -37,8 +37,11 @@ pub(crate) fn write(folder: &Path, segment: u64, key: &Key32, streams: Vec<Strea
     let mut file = SortedWriter::create(&place(folder, segment, key))?;
     let mut merged = sorted::merge(streams).peekable();
     while merged.peek().is_some() {
-        let (tokens, rows): (Vec<i64>, Vec<i32>) =
-            merged.by_ref().take(WRITE_ROWS).map(|posting| posting.map(|(token, row)| (token, row.cast_signed()))).collect::<Result<_, _>>()?;
+        let (tokens, rows): (Vec<i64>, Vec<i32>) = merged
+            .by_ref()
+            .take(WRITE_ROWS)
+            .map(|posting| posting.map(|(token, row)| (token, row.cast_signed())))
+            .collect::<Result<_, _>>()?;
         let columns = RecordBatch::try_new(Arc::clone(&SCHEMA), vec![Arc::new(Int64Array::from(tokens)), Arc::new(Int32Array::from(rows))]);
         file.write(&columns.map_err(ReadError::from)?)?;
     }

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub use pending::{Published, Publication, WaitError};
 pub(crate) use pending::Chunk;
+pub use pending::{Publication, Published, WaitError};
 pub(crate) use round::{LogFolder, Publisher, Signed};
 
 use crate::committer::CommitError;

@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::catalog::{ApplyError, Catalog, CatalogError, Change, Kind, RowChange};
 use crate::durable;
-use crate::keys::{Keys, KeyringError, TrailKey};
+use crate::keys::{KeyringError, Keys, TrailKey};
 use crate::publisher::Signed;
 use crate::seams::Step;
 use crate::trail::{Folder, LockError, OpenError, OpenOptions, RECOVERED_FROM, Trail};

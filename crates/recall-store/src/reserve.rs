@@ -48,7 +48,9 @@ impl Reserve {
             durable::remove(&temporary)?;
             let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
             let filled = match fallocate(&file, FallocateFlags::empty(), 0, self.size_bytes) {
-                Err(Errno::OPNOTSUPP) => io::copy(&mut io::Read::take(io::repeat(0), self.size_bytes), &mut file).and_then(|_| file.flush()),
+                Err(Errno::OPNOTSUPP) => {
+                    io::copy(&mut io::Read::take(io::repeat(0), self.size_bytes), &mut file).and_then(|_| file.flush())
+                }
                 other => other.map_err(io::Error::from),
             };
             if let Err(error) = filled.and_then(|()| file.sync_all()) {

@@ -41,9 +41,8 @@ pub fn seal(key: &Key32, random: &dyn Random, aad: &[u8], plain: &[u8]) -> Resul
     sealed.extend_from_slice(&nonce);
     sealed.extend_from_slice(plain);
     let body = sealed.get_mut(NONCE_LEN..).ok_or(SealError::Short)?;
-    let tag = cipher(key)?
-        .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), body)
-        .map_err(|_| SealError::Long)?;
+    let tag =
+        cipher(key)?.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), Aad::from(aad), body).map_err(|_| SealError::Long)?;
     sealed.extend_from_slice(tag.as_ref());
     Ok(sealed)
 }
@@ -52,10 +51,8 @@ pub fn seal(key: &Key32, random: &dyn Random, aad: &[u8], plain: &[u8]) -> Resul
 pub fn open(key: &Key32, aad: &[u8], sealed: &[u8]) -> Result<Vec<u8>, SealError> {
     let (nonce, body) = sealed.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Short)?;
     let mut plain = body.to_vec();
-    let length = cipher(key)?
-        .open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut plain)
-        .map_err(|_| SealError::Changed)?
-        .len();
+    let length =
+        cipher(key)?.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(aad), &mut plain).map_err(|_| SealError::Changed)?.len();
     plain.truncate(length);
     Ok(plain)
 }

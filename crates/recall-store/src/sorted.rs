@@ -20,7 +20,9 @@ use parquet::file::page_index::column_index::ColumnIndexMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
-use crate::encrypted::{FileFacts, FileWriter, SharedFile, WriteError, decryption, encryption, guarded, properties, row_groups, split_by_group};
+use crate::encrypted::{
+    FileFacts, FileWriter, SharedFile, WriteError, decryption, encryption, guarded, properties, row_groups, split_by_group,
+};
 use crate::secret::Key32;
 use crate::snapshot::ReadError;
 
@@ -252,7 +254,8 @@ fn key_pages(footer: &ParquetMetaData) -> ParquetResult<Vec<KeyPage>> {
             return Err(missing());
         };
         let group_rows = usize::try_from(group.num_rows())?;
-        let starts: Vec<usize> = offsets.page_locations().iter().map(|page| usize::try_from(page.first_row_index)).collect::<Result<_, _>>()?;
+        let starts: Vec<usize> =
+            offsets.page_locations().iter().map(|page| usize::try_from(page.first_row_index)).collect::<Result<_, _>>()?;
         let ends = starts.iter().copied().skip(1).chain([group_rows]);
         for (at, (start, end)) in starts.iter().copied().zip(ends).enumerate() {
             let (Some(least), Some(greatest)) = (keys.min_value(at), keys.max_value(at)) else { return Err(missing()) };

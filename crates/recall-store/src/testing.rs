@@ -54,7 +54,8 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let random: Arc<dyn Random> = Arc::new(Seeded::new(7));
         let root = RootKey::generate(&*random);
-        let keys = Keys::create(&folder.path().join("keyring"), &root, "log.example/trail", Arc::clone(&random), Arc::new(NoFaults)).unwrap();
+        let keys =
+            Keys::create(&folder.path().join("keyring"), &root, "log.example/trail", Arc::clone(&random), Arc::new(NoFaults)).unwrap();
         for (id, epoch) in [(1, "2026-11"), (2, "2026-12")] {
             keys.add_set(SetInfo { id, epoch: epoch.to_owned(), class: STANDARD_CLASS.to_owned() }).unwrap();
         }
@@ -113,8 +114,11 @@ pub(crate) fn patient(number: u64) -> String {
 /// Event `number` of a small clinic, as a sender writes it.
 pub(crate) fn clinic(number: u64) -> String {
     let kind = if number.is_multiple_of(11) { "patient" } else { "user" };
-    let second =
-        if number.is_multiple_of(5) { format!(r#",{{"type":"fhir:Patient","patient_id":"{}"}}"#, patient(number + 1)) } else { String::new() };
+    let second = if number.is_multiple_of(5) {
+        format!(r#",{{"type":"fhir:Patient","patient_id":"{}"}}"#, patient(number + 1))
+    } else {
+        String::new()
+    };
     let app = if number.is_multiple_of(3) { String::new() } else { r#""app":"charts","#.to_owned() };
     format!(
         r#"{{"source":"urn:ehr:test","seq":{number},"time":"{}","action":"chart.{}","op":"R","outcome":{{"status":"success"}},
@@ -134,7 +138,14 @@ pub(crate) fn clinic(number: u64) -> String {
 }
 
 /// Everything a scan gives, as one batch.
-pub(crate) fn read(part: &Part, columns: &[Column], rows: Rows, predicate: Option<Predicate>, phi: &PhiAccess, batch_rows: usize) -> RecordBatch {
+pub(crate) fn read(
+    part: &Part,
+    columns: &[Column],
+    rows: Rows,
+    predicate: Option<Predicate>,
+    phi: &PhiAccess,
+    batch_rows: usize,
+) -> RecordBatch {
     let scan = Scan { columns: columns.to_vec(), rows, predicate, batch_rows, phi: Some(phi) };
     let batches: Vec<RecordBatch> = part.scan(scan).unwrap().map(Result::unwrap).collect();
     assert!(batches.iter().all(|batch| batch.num_rows() <= batch_rows && batch.num_rows() > 0));

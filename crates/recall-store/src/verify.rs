@@ -116,7 +116,8 @@ fn refused(error: OpenError) -> Result<Finding, VerifyError> {
 fn integrity(trail: &Trail) -> Vec<Finding> {
     let path = trail.folder().join("catalog.sqlite");
     let key = trail.keys().trail(TrailKey::Catalog);
-    let check = || -> Result<_, CatalogError> { Catalog::open_read_only(&path, key, Arc::new(SystemRandom), Arc::new(NoFaults))?.integrity() };
+    let check =
+        || -> Result<_, CatalogError> { Catalog::open_read_only(&path, key, Arc::new(SystemRandom), Arc::new(NoFaults))?.integrity() };
     match check() {
         Ok(damage) => damage.into_iter().map(|damage| Finding::new(damage.place, damage.what)).collect(),
         Err(error) => vec![Finding::new("catalog.sqlite", error)],

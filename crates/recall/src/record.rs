@@ -82,7 +82,7 @@ impl Record {
     }
 
     /// The address it came from.
-    pub fn from_address(mut self, address: Option<String>) -> Self {
+    pub fn at_address(mut self, address: Option<String>) -> Self {
         if let Some(address) = address {
             self.event.insert("context".into(), json!({"app": "recall", "ip": address}));
         }

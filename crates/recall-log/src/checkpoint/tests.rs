@@ -15,7 +15,9 @@ fn signer() -> Signer {
 
 #[test]
 fn what_is_written_reads_back() {
-    for checkpoint in [checkpoint(), Checkpoint { size: 0, root: empty_root(), ..checkpoint() }, Checkpoint { size: u64::MAX, ..checkpoint() }] {
+    for checkpoint in
+        [checkpoint(), Checkpoint { size: 0, root: empty_root(), ..checkpoint() }, Checkpoint { size: u64::MAX, ..checkpoint() }]
+    {
         assert_eq!(Checkpoint::parse(&checkpoint.to_text()), Ok(checkpoint));
     }
 }

@@ -49,8 +49,7 @@ impl Tape {
     }
 
     fn actor(&mut self, levels: usize) -> Actor<'static> {
-        const KINDS: [ActorType; 5] =
-            [ActorType::User, ActorType::Service, ActorType::AiAgent, ActorType::Patient, ActorType::Anonymous];
+        const KINDS: [ActorType; 5] = [ActorType::User, ActorType::Service, ActorType::AiAgent, ActorType::Patient, ActorType::Anonymous];
         Actor {
             kind: KINDS[usize::from(self.byte()) % 5],
             id: self.maybe(Self::text),
@@ -267,9 +266,20 @@ fn time_and_size_are_limited_at_receipt() {
 #[test]
 fn parts_that_do_not_belong_together_are_not_merged() {
     for (public, phi) in [
-        ("", "{}"), ("{}", ""), ("[]", "[]"), ("1", "1"), ("{}", "[]"), (r#"{"a":1}"#, r#"{"a":2}"#), (r#"{"a":1}"#, r#"{"a":{}}"#),
-        (r#"{"a":[{}]}"#, r#"{"a":[{},{}]}"#), (r#"{"a":[1]}"#, r#"{"a":[2]}"#), (r#"{"b":{},"a":{}}"#, "{}"), (r#"{"a":1,"a":1}"#, "{}"),
-        (r#"{"a":{"x":1}}"#, r#"{"a":{"x":"1"}}"#), ("{}x", "{}"), ("{}", "{} {}"),
+        ("", "{}"),
+        ("{}", ""),
+        ("[]", "[]"),
+        ("1", "1"),
+        ("{}", "[]"),
+        (r#"{"a":1}"#, r#"{"a":2}"#),
+        (r#"{"a":1}"#, r#"{"a":{}}"#),
+        (r#"{"a":[{}]}"#, r#"{"a":[{},{}]}"#),
+        (r#"{"a":[1]}"#, r#"{"a":[2]}"#),
+        (r#"{"b":{},"a":{}}"#, "{}"),
+        (r#"{"a":1,"a":1}"#, "{}"),
+        (r#"{"a":{"x":1}}"#, r#"{"a":{"x":"1"}}"#),
+        ("{}x", "{}"),
+        ("{}", "{} {}"),
     ] {
         assert!(merge(public.as_bytes(), Some(phi.as_bytes())).is_err(), "{public} {phi}");
     }

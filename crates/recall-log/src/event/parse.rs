@@ -7,8 +7,24 @@ use crate::time::Timestamp;
 type Parsed<T> = Result<T, EventError>;
 
 const EVENT: &[&str] = &[
-    "schema", "id", "source", "seq", "time", "action", "op", "outcome", "actor", "targets", "purpose", "break_glass", "approval_id",
-    "context", "request", "changes", "description", "metadata",
+    "schema",
+    "id",
+    "source",
+    "seq",
+    "time",
+    "action",
+    "op",
+    "outcome",
+    "actor",
+    "targets",
+    "purpose",
+    "break_glass",
+    "approval_id",
+    "context",
+    "request",
+    "changes",
+    "description",
+    "metadata",
 ];
 const OUTCOME: &[&str] = &["status", "code", "reason"];
 const ACTOR: &[&str] = &["type", "id", "name", "roles", "session_id", "auth_method", "on_behalf_of"];

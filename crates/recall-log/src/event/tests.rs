@@ -54,8 +54,11 @@ fn limits_hold_at_below_and_above() {
     let many = |length: usize, value: &Json| vec![value.clone(); length];
     let target = |member: &str, value: Json| json!({"targets": [{"type": "t", member: value}]});
     let actor = |member: &str, value: Json| json!({"actor": {"type": "user", member: value}});
-    let metadata = |names: usize| json!({"metadata": (0..names).map(|name| (format!("n{name}"), json!(1))).collect::<serde_json::Map<_, _>>()});
-    let of_text = |limit: usize, event: &dyn Fn(Json) -> Json| (limit, vec![event(json!(text(limit - 1))), event(json!(text(limit)))], event(json!(text(limit + 1))));
+    let metadata =
+        |names: usize| json!({"metadata": (0..names).map(|name| (format!("n{name}"), json!(1))).collect::<serde_json::Map<_, _>>()});
+    let of_text = |limit: usize, event: &dyn Fn(Json) -> Json| {
+        (limit, vec![event(json!(text(limit - 1))), event(json!(text(limit)))], event(json!(text(limit + 1))))
+    };
     let of_list = |limit: usize, element: &Json, event: &dyn Fn(Json) -> Json| {
         (limit, vec![event(json!(many(limit - 1, element))), event(json!(many(limit, element)))], event(json!(many(limit + 1, element))))
     };
@@ -169,7 +172,23 @@ fn values_are_counted_before_they_fill_memory() {
 #[test]
 fn no_error_repeats_a_value() {
     const SECRET: &str = "123-45-6789";
-    for member in ["id", "source", "seq", "time", "op", "outcome", "actor", "targets", "purpose", "break_glass", "context", "request", "changes", "metadata", "schema"] {
+    for member in [
+        "id",
+        "source",
+        "seq",
+        "time",
+        "op",
+        "outcome",
+        "actor",
+        "targets",
+        "purpose",
+        "break_glass",
+        "context",
+        "request",
+        "changes",
+        "metadata",
+        "schema",
+    ] {
         for value in [json!(SECRET), json!([SECRET]), json!({SECRET: SECRET}), json!([{SECRET: SECRET}]), json!([[SECRET]])] {
             if let Some(error) = error_of(event_with(json!({member: value})).to_string().as_bytes()) {
                 assert!(!error.contains(SECRET), "{error}");

@@ -113,10 +113,7 @@ fn metadata(event: &Event<'_>) -> Checked {
 
 /// Calls `check` for each element and puts its place in front of what it finds.
 fn each<T>(name: &str, elements: &[T], check: impl Fn(&T) -> Checked) -> Checked {
-    elements
-        .iter()
-        .enumerate()
-        .try_for_each(|(index, element)| check(element).map_err(|error| error.within_element(index).within(name)))
+    elements.iter().enumerate().try_for_each(|(index, element)| check(element).map_err(|error| error.within_element(index).within(name)))
 }
 
 /// What identifies something is never empty, and holds no control character: lists and keys are made of it.

@@ -70,7 +70,8 @@ const SIZES: usize = 70;
 
 #[test]
 fn vectors_of_rfc_6962() {
-    let hex = |text: &str| (0..text.len() / 2).map(|byte| u8::from_str_radix(&text[2 * byte..2 * byte + 2], 16).unwrap()).collect::<Vec<u8>>();
+    let hex =
+        |text: &str| (0..text.len() / 2).map(|byte| u8::from_str_radix(&text[2 * byte..2 * byte + 2], 16).unwrap()).collect::<Vec<u8>>();
     let leaves: Vec<Vec<u8>> =
         ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"].map(hex).to_vec();
     let root = |size: usize| frontier_of(&leaves[..size]).root().to_vec();

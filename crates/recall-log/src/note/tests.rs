@@ -99,7 +99,8 @@ fn cosignatures_count_with_their_time() {
     for (time, of) in [(1_700_000_001, text), (1_700_000_000, "example.com/log\n1\n")] {
         let (_, other) = witness("witness.example/w", 8, time, of);
         // The time of one signature with the signature of another.
-        let mixed = [&STANDARD.decode(line[22..].trim_end()).unwrap()[..12], &STANDARD.decode(other[22..].trim_end()).unwrap()[12..]].concat();
+        let mixed =
+            [&STANDARD.decode(line[22..].trim_end()).unwrap()[..12], &STANDARD.decode(other[22..].trim_end()).unwrap()[12..]].concat();
         let forged = format!("{note}— witness.example/w {}\n", STANDARD.encode(mixed));
         assert_eq!(open(forged.as_bytes(), &both), Err(NoteError::Forged("witness.example/w".to_owned())));
     }

@@ -130,8 +130,16 @@ fn malformed_receipts_are_refused() {
 #[test]
 fn what_is_shown_is_strict() {
     for json in [
-        "", "{}", "[]", "1", r#"{"entry":""}"#, r#"{"entry":"AQ=="}"#, r#"{"entry":1}"#, r#"{"public":"e30=","salt_public":"AQ=="}"#,
-        r#"{"mac_phi":"AQ==","mac_public":"AQ=="}"#, r#"{"phi":"e30=","public":"e30="}"#,
+        "",
+        "{}",
+        "[]",
+        "1",
+        r#"{"entry":""}"#,
+        r#"{"entry":"AQ=="}"#,
+        r#"{"entry":1}"#,
+        r#"{"public":"e30=","salt_public":"AQ=="}"#,
+        r#"{"mac_phi":"AQ==","mac_public":"AQ=="}"#,
+        r#"{"phi":"e30=","public":"e30="}"#,
     ] {
         assert!(Disclosure::parse(json.as_bytes()).is_err(), "{json}");
     }
@@ -139,8 +147,14 @@ fn what_is_shown_is_strict() {
     assert!(Disclosure::parse(good.as_bytes()).is_ok());
     let entry = String::from_utf8(disclosures().swap_remove(0).0.to_json()).unwrap();
     for bad in [
-        good.replace('{', "{ "), good.replace("\"phi\"", "\"Phi\""), good.replacen('}', r#","x":"e30="}"#, 1), good.replacen('}', r#","x":1}"#, 1),
-        format!("{good}{good}"), good.replace("salt_phi", "mac_phi"), entry.replacen('{', r#"{"a":"e30=","#, 1), entry.replacen('"', "\\u0022", 1),
+        good.replace('{', "{ "),
+        good.replace("\"phi\"", "\"Phi\""),
+        good.replacen('}', r#","x":"e30="}"#, 1),
+        good.replacen('}', r#","x":1}"#, 1),
+        format!("{good}{good}"),
+        good.replace("salt_phi", "mac_phi"),
+        entry.replacen('{', r#"{"a":"e30=","#, 1),
+        entry.replacen('"', "\\u0022", 1),
         entry.replacen('{', &format!("{{{},", &entry[1..entry.len() - 1]), 1),
     ] {
         assert!(Disclosure::parse(bad.as_bytes()).is_err(), "{bad}");

@@ -135,4 +135,3 @@ impl Edge {
         self.subtrees = Frontier::new();
     }
 }
-

@@ -97,7 +97,10 @@ fn an_entry_changed_together_with_its_hashes_is_still_found() {
     let row = files.read("tile/0/001").unwrap().unwrap();
     let root = crate::merkle::row_root(row.as_chunks().0);
     change(&files, "tile/1/000", |bytes| bytes[32..64].copy_from_slice(&root));
-    assert_eq!(findings(&files), ["tile/1/000: leads to another hash than tile/2/000.p/1 has; it was changed, and so was what lies below it"]);
+    assert_eq!(
+        findings(&files),
+        ["tile/1/000: leads to another hash than tile/2/000.p/1 has; it was changed, and so was what lies below it"]
+    );
     let row = files.read("tile/1/000").unwrap().unwrap();
     let root = crate::merkle::row_root(row.as_chunks().0);
     change(&files, "tile/2/000.p/1", |bytes| bytes.copy_from_slice(&root));
@@ -125,7 +128,10 @@ fn a_bundle_and_its_tile_gone_together_are_two_findings() {
     let files = published(&[66_000]);
     files.0.borrow_mut().retain(|path, _| !path.ends_with("/003"));
     let found = findings(&files);
-    assert!(found.len() == 2 && found[0].starts_with("tile/0/003: missing") && found[1].starts_with("tile/entries/003: missing"), "{found:?}");
+    assert!(
+        found.len() == 2 && found[0].starts_with("tile/0/003: missing") && found[1].starts_with("tile/entries/003: missing"),
+        "{found:?}"
+    );
 }
 
 #[test]

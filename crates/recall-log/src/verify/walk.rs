@@ -119,7 +119,6 @@ impl Walk<'_, '_> {
     }
 }
 
-
 /// The runs of indexes, counted from `first`, at which two rows differ.
 fn runs(first: u64, left: &[Hash], right: &[Hash]) -> Vec<RangeInclusive<u64>> {
     let mut runs: Vec<RangeInclusive<u64>> = Vec::new();

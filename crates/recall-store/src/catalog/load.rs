@@ -62,7 +62,10 @@ impl Catalog {
             let head = head.unwrap_or_default();
             let agrees = sum == (Head { version: 0, ..head }) && expected.unwrap_or(0) == head.version;
             if !agrees {
-                damage.push(Damage { place: format!("catalog, rows of kind {}", kind.name()), what: "a row is missing, was changed, or is an older one".to_owned() });
+                damage.push(Damage {
+                    place: format!("catalog, rows of kind {}", kind.name()),
+                    what: "a row is missing, was changed, or is an older one".to_owned(),
+                });
                 if let (Kind::Token | Kind::Idempotency, Some(rows)) = (kind, cache.rows.get_mut(position)) {
                     rows.clear();
                 }
@@ -112,7 +115,8 @@ impl Catalog {
                 (Some((key, opened)), Some(rows)) => {
                     rows.insert(opened.name, CachedRow { key, version: opened.version, value: opened.value.into() });
                 }
-                _ => damage.push(Damage { place: format!("catalog, a row of kind {}", kind.name()), what: "its seal does not hold".to_owned() }),
+                _ => damage
+                    .push(Damage { place: format!("catalog, a row of kind {}", kind.name()), what: "its seal does not hold".to_owned() }),
             }
         }
         Ok(cache)

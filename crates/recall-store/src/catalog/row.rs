@@ -140,7 +140,15 @@ impl Sealer {
         [b"recall/head/v1".as_slice(), &[kind.number()]].concat()
     }
 
-    pub(super) fn seal_row(&self, random: &dyn Random, kind: Kind, key: &RowKey, version: u64, name: &str, value: &[u8]) -> Result<Vec<u8>, SealError> {
+    pub(super) fn seal_row(
+        &self,
+        random: &dyn Random,
+        kind: Kind,
+        key: &RowKey,
+        version: u64,
+        name: &str,
+        value: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
         let length = u16::try_from(name.len()).map_err(|_| SealError::Long)?;
         let plain = [version.to_be_bytes().as_slice(), &length.to_be_bytes(), name.as_bytes(), value].concat();
         seal::seal_often(&self.key, random, &Self::row_aad(kind, key), &plain)

@@ -67,10 +67,17 @@ fn stored(first_index: u64, count: u32) -> StoredBatch {
 fn rows_batches_and_state_are_there_after_reopening() {
     let shelf = Shelf::new();
     let mut catalog = shelf.create();
-    let change = Change { batches: vec![stored(0, 5), stored(5, 1)], rows: vec![put("a", "1"), put("b", "2"), put("a", "3")], ..Change::default() };
+    let change =
+        Change { batches: vec![stored(0, 5), stored(5, 1)], rows: vec![put("a", "1"), put("b", "2"), put("a", "3")], ..Change::default() };
     let mut now = State { next_id: 9, epoch: "2026-11".to_owned(), ..state(6) };
     catalog.apply(Step::CatalogWrite, &change, &mut now).unwrap();
-    catalog.apply(Step::CatalogWrite, &Change { remove_batches: vec![0..5], rows: vec![RowChange::remove(Kind::Token, "b")], ..Change::default() }, &mut now).unwrap();
+    catalog
+        .apply(
+            Step::CatalogWrite,
+            &Change { remove_batches: vec![0..5], rows: vec![RowChange::remove(Kind::Token, "b")], ..Change::default() },
+            &mut now,
+        )
+        .unwrap();
     drop(catalog);
 
     let (catalog, loaded) = shelf.open();

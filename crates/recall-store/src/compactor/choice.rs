@@ -99,7 +99,9 @@ pub(super) fn merge(parts: &[Part], busy: bool, options: &Options, skip: impl Fn
     let mut ready: Vec<Vec<Arc<Segment>>> = Vec::new();
     for part in parts {
         match (part, ready.last_mut()) {
-            (Part::Segment(segment), Some(group)) if group.last().is_some_and(|last| alike(last, segment)) => group.push(Arc::clone(segment)),
+            (Part::Segment(segment), Some(group)) if group.last().is_some_and(|last| alike(last, segment)) => {
+                group.push(Arc::clone(segment))
+            }
             (Part::Segment(segment), _) => ready.push(vec![Arc::clone(segment)]),
             _ => ready.push(Vec::new()),
         }

@@ -114,8 +114,13 @@ fn small_segments_merge_first_and_a_busy_trail_waits_for_a_backlog() {
 
 #[test]
 fn runs_of_one_tier_merge() {
-    let row =
-        |first_index: u64, tier| RunRow { id: first_index, first_index, count: 10, tier, file: FileFacts { size_bytes: 0, sha256: String::new() } };
+    let row = |first_index: u64, tier| RunRow {
+        id: first_index,
+        first_index,
+        count: 10,
+        tier,
+        file: FileFacts { size_bytes: 0, sha256: String::new() },
+    };
     let rows = |tiers: &[u32]| (0..).step_by(10).zip(tiers).map(|(first, tier)| row(first, *tier)).collect::<Vec<_>>();
     assert_eq!(choice::merge_runs(&rows(&[0, 0]), &options()), None);
     assert_eq!(choice::merge_runs(&rows(&[1, 0, 0, 0, 0]), &options()), Some(10..40));

@@ -115,7 +115,8 @@ impl Work {
             segment.mark_obsolete();
             self.drop_run(id);
         };
-        let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.write_run(id, fresh.first_index(), fresh.identities()));
+        let run =
+            guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.write_run(id, fresh.first_index(), fresh.identities()));
         let run = run.inspect_err(|_| forget())?;
         let change = Change {
             remove_batches: once(fresh.first_index()..fresh.end()).collect(),
@@ -133,7 +134,8 @@ impl Work {
         let parts: Vec<Part> = segments.iter().map(|segment| Part::Segment(Arc::clone(segment))).collect();
         let tier = first.row().tier.saturating_add(1);
         let merged = self.write_segment(&parts, tier, first.key_set(), self.options.zstd_levels.1, stop)?;
-        let mut rows: Vec<RowChange> = segments.iter().map(|old| RowChange::remove(Kind::Segment, SegmentRow::name(old.row().id))).collect();
+        let mut rows: Vec<RowChange> =
+            segments.iter().map(|old| RowChange::remove(Kind::Segment, SegmentRow::name(old.row().id))).collect();
         rows.push(put_segment(merged.row()));
         self.commit(Change { rows, ..Change::default() }, || merged.mark_obsolete())?;
         self.wiring.snapshots.replace(Part::Segment(merged))?;
@@ -141,12 +143,20 @@ impl Work {
         Ok(())
     }
 
-    fn write_segment(&self, parts: &[Part], tier: u32, key_set: u64, zstd_level: i32, stop: &AtomicBool) -> Result<Arc<Segment>, CompactError> {
+    fn write_segment(
+        &self,
+        parts: &[Part],
+        tier: u32,
+        key_set: u64,
+        zstd_level: i32,
+        stop: &AtomicBool,
+    ) -> Result<Arc<Segment>, CompactError> {
         let id = self.wiring.handle.next_id()?;
         let folder = self.wiring.folder.join(SEGMENTS);
         let plan = Plan { id, tier, key_set, parts, zstd_level, stop };
-        let written =
-            guarded(&*self.wiring.faults, Step::SegmentWrite, || segment::write(&folder, &plan, &self.wiring.keys, &self.wiring.keys.phi_access()));
+        let written = guarded(&*self.wiring.faults, Step::SegmentWrite, || {
+            segment::write(&folder, &plan, &self.wiring.keys, &self.wiring.keys.phi_access())
+        });
         let opened = written.map_err(CompactError::from).and_then(|row| Ok(Segment::open(&folder, row, &self.wiring.keys)?));
         let segment = opened.inspect_err(|_| {
             // What can't be removed now is a leftover that the next start removes.
@@ -158,7 +168,8 @@ impl Work {
     fn merge_runs(&self, range: &Range<u64>) -> Result<(), CompactError> {
         let id = self.wiring.handle.next_id()?;
         let old: Vec<RunRow> = self.wiring.dedupe.rows().into_iter().filter(|row| range.contains(&row.first_index)).collect();
-        let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.merge_runs(id, range)).inspect_err(|_| self.drop_run(id))?;
+        let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.merge_runs(id, range))
+            .inspect_err(|_| self.drop_run(id))?;
         let mut rows: Vec<RowChange> = old.iter().map(|row| RowChange::remove(Kind::Run, RunRow::name(row.id))).collect();
         rows.push(put_run(&run));
         self.commit(Change { rows, ..Change::default() }, || self.drop_run(id))?;

@@ -61,7 +61,12 @@ fn place<'a>(folder: &Path, id: u64, key: &'a Key32) -> SortedPlace<'a> {
 }
 
 /// Writes records, which come in order.
-pub(super) fn write(folder: &Path, id: u64, key: &Key32, records: impl Iterator<Item = Result<Record, ReadError>>) -> Result<FileFacts, WriteError> {
+pub(super) fn write(
+    folder: &Path,
+    id: u64,
+    key: &Key32,
+    records: impl Iterator<Item = Result<Record, ReadError>>,
+) -> Result<FileFacts, WriteError> {
     let mut file = SortedWriter::create(&place(folder, id, key))?;
     let mut records = records.peekable();
     while records.peek().is_some() {
@@ -190,7 +195,8 @@ impl Filter {
         let mut records = records.peekable();
         let mut stretches = Vec::new();
         while records.peek().is_some() {
-            let keys: Vec<u128> = records.by_ref().take(FILTER_KEYS).map(|record| record.map(|record| record.key())).collect::<Result<_, _>>()?;
+            let keys: Vec<u128> =
+                records.by_ref().take(FILTER_KEYS).map(|record| record.map(|record| record.key())).collect::<Result<_, _>>()?;
             let greatest = keys.last().copied().map_or(0, ordered);
             let hashes: Vec<u64> = keys.into_iter().map(hashed).collect();
             stretches.push(Stretch { greatest, keys: BinaryFuse16::try_from(&hashes).ok() });

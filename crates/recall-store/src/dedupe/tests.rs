@@ -76,7 +76,8 @@ fn merged_runs_know_the_same_and_replace_their_files() {
     dedupe.adopt(merged).unwrap();
     assert_eq!(dedupe.rows().iter().map(RunRow::range).collect::<Vec<_>>(), [0..1_000, 1_000..5_000, 5_000..6_000]);
     assert_eq!(dedupe.check(&all).unwrap(), expected(&all, 0));
-    let left = fs::read_dir(bench.path()).unwrap().filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == RUN)).count();
+    let left =
+        fs::read_dir(bench.path()).unwrap().filter(|file| file.as_ref().unwrap().path().extension().is_some_and(|end| end == RUN)).count();
     assert_eq!(left, 3);
 }
 

@@ -57,8 +57,9 @@ impl Fresh {
     /// Reads a batch back, deriving columns, postings, identities and entries from its content.
     pub fn load(stored: StoredBatch, encoder: &Encoder, keys: &Arc<Keys>, phi: &PhiAccess) -> Result<Loaded, ReadError> {
         let (public, content) = stored.open(keys, phi)?;
-        let damaged =
-            |row: u32, what: &dyn ToString| ReadError::damaged(format!("event {}", stored.first_index.saturating_add(row.into())), what.to_string());
+        let damaged = |row: u32, what: &dyn ToString| {
+            ReadError::damaged(format!("event {}", stored.first_index.saturating_add(row.into())), what.to_string())
+        };
         let mut builders = Builders::new();
         let mut facts = Facts::default();
         for row in 0..stored.count {

@@ -3,7 +3,9 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, BooleanArray, FixedSizeBinaryBuilder, Int64Array, LargeBinaryBuilder, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{
+    ArrayRef, BooleanArray, FixedSizeBinaryBuilder, Int64Array, LargeBinaryBuilder, RecordBatch, RecordBatchOptions, UInt32Array,
+};
 use arrow::compute::{cast, take};
 use arrow::error::ArrowError;
 
@@ -172,7 +174,8 @@ impl Reader {
             Side::Public => &self.public_open,
             Side::Phi => &self.phi_open,
         };
-        let held = |open: &(u32, Section)| row.checked_sub(open.0).and_then(|at| usize::try_from(at).ok()).is_some_and(|at| at < open.1.len());
+        let held =
+            |open: &(u32, Section)| row.checked_sub(open.0).and_then(|at| usize::try_from(at).ok()).is_some_and(|at| at < open.1.len());
         if !open_now.as_ref().is_some_and(held) {
             let opened = self.open(side, row)?;
             match side {
@@ -192,7 +195,8 @@ impl Reader {
         let fresh = &self.fresh;
         let after = fresh.pieces.partition_point(|piece| piece.first_row <= row);
         let piece: &Piece = after.checked_sub(1).and_then(|at| fresh.pieces.get(at)).ok_or(ReadError::Rows)?;
-        let place = Place { first_index: fresh.first_index.saturating_add(piece.first_row.into()), count: piece.count, key_set: fresh.key_set };
+        let place =
+            Place { first_index: fresh.first_index.saturating_add(piece.first_row.into()), count: piece.count, key_set: fresh.key_set };
         let (key, sealed) = match side {
             Side::Public => (fresh.keys.public(fresh.key_set, PublicKey::Batch(place.first_index))?, &piece.sealed.public),
             Side::Phi => {

@@ -86,7 +86,12 @@ fn rows_and_predicate_choose() {
         let odd = Predicate {
             columns: vec![Column::Time, Column::Index],
             test: Box::new(|batch| {
-                Ok(batch.column(1).as_primitive::<Int64Type>().iter().map(|index| index.map(|index| index % 2 == 1)).collect::<BooleanArray>())
+                Ok(batch
+                    .column(1)
+                    .as_primitive::<Int64Type>()
+                    .iter()
+                    .map(|index| index.map(|index| index % 2 == 1))
+                    .collect::<BooleanArray>())
             }),
         };
         let found = read(&part, &columns, rows, Some(odd), &bench.phi, 8);

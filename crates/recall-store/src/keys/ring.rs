@@ -15,8 +15,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::root::{RootKey, RootKeyError, RootKeyId, RootSource};
 use super::SetInfo;
+use super::root::{RootKey, RootKeyError, RootKeyId, RootSource};
 use crate::durable;
 use crate::seal::{self, SealError};
 use crate::seams::{Faults, Random, Step, guarded};
@@ -30,7 +30,9 @@ const MAX_BYTES: u64 = 16 << 20;
 #[derive(Debug, Error)]
 pub enum KeyringError {
     /// The root key given is another one.
-    #[error("the root key is wrong: the keyring wants the root key {wanted}, and {given} was given; name the right one with --root-key-file")]
+    #[error(
+        "the root key is wrong: the keyring wants the root key {wanted}, and {given} was given; name the right one with --root-key-file"
+    )]
     WrongRoot {
         /// The id in the keyring.
         wanted: RootKeyId,
@@ -277,7 +279,13 @@ pub(super) fn root_for(keyring: &Path, source: &RootSource) -> Result<RootKey, K
 }
 
 /// Makes `next.root` the root key: see the head of this file.
-pub(super) fn replace_root(next: &Keyring, keyring: &Path, source: &RootSource, random: &dyn Random, faults: &dyn Faults) -> Result<(), KeyringError> {
+pub(super) fn replace_root(
+    next: &Keyring,
+    keyring: &Path,
+    source: &RootSource,
+    random: &dyn Random,
+    faults: &dyn Faults,
+) -> Result<(), KeyringError> {
     let RootSource::File(path) = source else { return Err(RootKeyError::NotReplaceable.into()) };
     // An earlier replacement that failed half-way is finished first: its `FILE.new` may be the only copy of the key that counts.
     root_for(keyring, source)?;

@@ -224,7 +224,16 @@ fn only_the_one_line_is_a_root_key() {
         assert_eq!(RootKey::parse(&text, "x").unwrap().to_line(), line);
     }
     let short = good[..good.len() - 4].to_owned();
-    let bad = [String::new(), "\n".to_owned(), format!(" {good}"), format!("{good}\n\n"), format!("{good} "), short, good.replace("-1 ", "-2 "), format!("{good}AAAA")];
+    let bad = [
+        String::new(),
+        "\n".to_owned(),
+        format!(" {good}"),
+        format!("{good}\n\n"),
+        format!("{good} "),
+        short,
+        good.replace("-1 ", "-2 "),
+        format!("{good}AAAA"),
+    ];
     for text in bad {
         let error = RootKey::parse(&text, "the place").err().unwrap();
         assert!(error.to_string().contains("the place"), "{text:?}");
@@ -255,5 +264,14 @@ fn key_ids_are_sixteen_lower_case_hex_digits() {
     for bad in ["", "0123456789abcde", "0123456789abcdef0", "0123456789ABCDEF", "+123456789abcdef", "0123456789abcdeg"] {
         assert_eq!(RootKeyId::parse(bad), None, "{bad}");
     }
-    assert!(Keys::create(Path::new("/nowhere/k"), &RootKey::generate(&Seeded::new(1)), "bad origin", Arc::new(Seeded::new(1)), Arc::new(NoFaults)).is_err());
+    assert!(
+        Keys::create(
+            Path::new("/nowhere/k"),
+            &RootKey::generate(&Seeded::new(1)),
+            "bad origin",
+            Arc::new(Seeded::new(1)),
+            Arc::new(NoFaults)
+        )
+        .is_err()
+    );
 }

@@ -206,9 +206,8 @@ impl Publication {
 
     /// Waits until there is something to publish. False when the thread is to end.
     pub(super) fn wait_for_work(&self) -> bool {
-        let idle = |state: &mut State| {
-            !state.stopping && !state.is_urgent() && state.failure.is_none() && state.published.size >= state.committed
-        };
+        let idle =
+            |state: &mut State| !state.stopping && !state.is_urgent() && state.failure.is_none() && state.published.size >= state.committed;
         let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
         state.in_round = !state.stopping;
         state.in_round

@@ -9,7 +9,8 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::error::ArrowError;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
-    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter, RowSelection,
+    ArrowPredicateFn, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder, RowFilter,
+    RowSelection,
 };
 use parquet::encryption::decrypt::FileDecryptionProperties;
 use parquet::errors::{ParquetError, Result as ParquetResult};
@@ -62,7 +63,8 @@ impl EventsFile {
         let _one = self.phi_opening.lock().unwrap_or_else(PoisonError::into_inner);
         if self.phi.get().is_none() {
             let opened = guarded(&self.place, || {
-                let leaves = Column::ALL.iter().map(|column| (column.leaf_path(), if column.is_phi() { &phi_key } else { &self.public_key }));
+                let leaves =
+                    Column::ALL.iter().map(|column| (column.leaf_path(), if column.is_phi() { &phi_key } else { &self.public_key }));
                 let keys = decryption(&self.public_key, leaves, row.id)?;
                 let footer = ParquetMetaDataReader::new().with_decryption_properties(Some(keys));
                 readable(footer.with_page_index_policy(PageIndexPolicy::Required).parse_and_finish(&self.file)?)
@@ -209,8 +211,10 @@ impl SegmentScan {
         let rows = events.groups.get(group).map_or(0, ExactSizeIterator::len);
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(events.file.clone(), self.metadata.clone());
         let schema = builder.metadata().file_metadata().schema_descr_ptr();
-        builder =
-            builder.with_row_groups(vec![group]).with_projection(self.projection.mask(&schema)).with_batch_size(self.batch_rows.min(rows.max(1)));
+        builder = builder
+            .with_row_groups(vec![group])
+            .with_projection(self.projection.mask(&schema))
+            .with_batch_size(self.batch_rows.min(rows.max(1)));
         if let Some(predicate) = &self.predicate {
             builder = builder.with_row_filter(predicate.filter(&schema));
         }

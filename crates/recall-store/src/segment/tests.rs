@@ -121,8 +121,9 @@ proptest! {
 fn public_columns_need_no_phi_key_and_phi_columns_do() {
     let bench = Bench::new();
     let whole = Arc::new(segment(&bench, 1, 0, &bench.parts(0..50, 50)));
-    let ask =
-        |columns: &[Column], phi| whole.scan(Scan { columns: columns.to_vec(), rows: Rows::List(vec![7, 30]), predicate: None, batch_rows: 8, phi });
+    let ask = |columns: &[Column], phi| {
+        whole.scan(Scan { columns: columns.to_vec(), rows: Rows::List(vec![7, 30]), predicate: None, batch_rows: 8, phi })
+    };
     let public: Vec<Column> = Column::ALL.into_iter().filter(|column| !column.is_phi()).collect();
     let rows: usize = ask(&public, None).unwrap().map(|batch| batch.unwrap().num_rows()).sum();
     assert_eq!(rows, 2);

@@ -137,9 +137,9 @@ fn settings(plan: &Plan<'_>, public_key: &Key32, phi_key: &Key32) -> ParquetResu
                 .set_column_encoding(path(), Encoding::PLAIN)
                 .set_column_compression(path(), Compression::UNCOMPRESSED)
                 .set_column_data_page_size_limit(path(), CONTENT_PAGE_BYTES),
-            Column::Public | Column::Phi => {
-                settings.set_column_encoding(path(), Encoding::DELTA_LENGTH_BYTE_ARRAY).set_column_data_page_size_limit(path(), CONTENT_PAGE_BYTES)
-            }
+            Column::Public | Column::Phi => settings
+                .set_column_encoding(path(), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+                .set_column_data_page_size_limit(path(), CONTENT_PAGE_BYTES),
             Column::Patients => settings.set_column_data_page_size_limit(path(), PATIENTS_PAGE_BYTES),
             _ => settings,
         };

@@ -41,7 +41,8 @@ fn an_empty_file_holds_nothing() {
 #[test]
 fn a_key_that_fills_pages_is_found_whole() {
     let place = tempfile::tempdir().unwrap();
-    let mut rows: Vec<(i64, i64)> = (0..9_000).map(|value| (if (1_500..7_200).contains(&value) { 0 } else { value - 4_000 }, value)).collect();
+    let mut rows: Vec<(i64, i64)> =
+        (0..9_000).map(|value| (if (1_500..7_200).contains(&value) { 0 } else { value - 4_000 }, value)).collect();
     rows.sort_unstable();
     let whole = file(place.path(), &rows);
     assert_eq!(found(&whole, 0), rows.iter().filter(|row| row.0 == 0).copied().collect::<Vec<_>>());

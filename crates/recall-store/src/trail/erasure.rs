@@ -33,7 +33,12 @@ impl Erasure {
 
     /// What stands in the snapshot in place of its events.
     pub(super) fn parts(&self) -> impl Iterator<Item = Erased> {
-        self.ranges.iter().map(|(first_index, count)| Erased { first_index: *first_index, count: *count, key_set: self.key_set, by: Some(self.by) })
+        self.ranges.iter().map(|(first_index, count)| Erased {
+            first_index: *first_index,
+            count: *count,
+            key_set: self.key_set,
+            by: Some(self.by),
+        })
     }
 
     fn holds(&self, index: u64) -> bool {

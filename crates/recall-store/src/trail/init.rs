@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::{Folder, LockError};
 use crate::catalog::{ApplyError, Catalog, CatalogError, Change, State};
 use crate::durable;
-use crate::keys::{Keys, KeyringError, RootKey, RootKeyError, RootSource, TrailKey};
+use crate::keys::{KeyringError, Keys, RootKey, RootKeyError, RootSource, TrailKey};
 use crate::seams::{NoFaults, Random, Step, SystemRandom};
 
 /// What a new trail is made of.

@@ -12,7 +12,8 @@ use recall_log::tile::TileHashReader;
 use super::Folder;
 use crate::publisher::{LogFolder, Published};
 
-const REMEDY: &str = "it is a restored or forked copy, and is opened read-only; run `recall recover` to go on with it under a new origin and key";
+const REMEDY: &str =
+    "it is a restored or forked copy, and is opened read-only; run `recall recover` to go on with it under a new origin and key";
 
 /// What the two checkpoint files say of the folder.
 pub(super) struct Judgement {

@@ -21,7 +21,7 @@ use crate::committer::{Committer, Worker};
 use crate::compactor::{self, Compactor};
 use crate::dedupe::{Dedupe, RunRow};
 use crate::fresh::{self, Fresh, StoredBatch};
-use crate::keys::{Keys, KeyringError, PhiAccess, RootSource, TrailKey};
+use crate::keys::{KeyringError, Keys, PhiAccess, RootSource, TrailKey};
 use crate::publisher::{Chunk, LogFolder, Publication, Publisher, PublisherThread, Signed};
 use crate::reserve::{self, Reserve};
 use crate::seams::{Clock, Faults, NoFaults, Random, SystemClock, SystemRandom};
@@ -325,7 +325,10 @@ impl Loader<'_> {
             match Segment::open(&self.folder.segments(), row, self.keys) {
                 Ok(segment) => parts.push(Part::Segment(Arc::new(segment))),
                 Err(error) => {
-                    self.damage.push(Damage { place: format!("events {} to {}", lost.first_index, end(&lost).saturating_sub(1)), what: error.to_string() });
+                    self.damage.push(Damage {
+                        place: format!("events {} to {}", lost.first_index, end(&lost).saturating_sub(1)),
+                        what: error.to_string(),
+                    });
                     parts.push(Part::Erased(lost));
                 }
             }
@@ -366,10 +369,15 @@ impl Loader<'_> {
             let loaded: Vec<_> = std::thread::scope(|scope| {
                 let shares: Vec<_> = window.chunks(BATCHES_AT_ONCE).map(|share| scope.spawn(move || read(share))).collect();
                 // A share whose thread panicked is lost as a whole, and named.
-                shares.into_iter().zip(window.chunks(BATCHES_AT_ONCE)).flat_map(|(thread, share)| {
-                    let panicked = |_| share.iter().map(|_| Err(ReadError::damaged("a batch in the catalog", "reading it failed"))).collect();
-                    thread.join().unwrap_or_else(panicked)
-                }).collect()
+                shares
+                    .into_iter()
+                    .zip(window.chunks(BATCHES_AT_ONCE))
+                    .flat_map(|(thread, share)| {
+                        let panicked =
+                            |_| share.iter().map(|_| Err(ReadError::damaged("a batch in the catalog", "reading it failed"))).collect();
+                        thread.join().unwrap_or_else(panicked)
+                    })
+                    .collect()
             });
             for (batch, loaded) in window.iter().zip(loaded) {
                 let lost = Erased { first_index: batch.first_index, count: batch.count, key_set: batch.key_set, by: None };
@@ -379,11 +387,21 @@ impl Loader<'_> {
     }
 
     /// Takes in a batch that was read back. What could not be read is named and stands as lost.
-    fn batch(&mut self, lost: Erased, loaded: Result<fresh::Loaded, ReadError>, pending: &mut Chunk, register: &mut Register, as_of: u64) -> Part {
+    fn batch(
+        &mut self,
+        lost: Erased,
+        loaded: Result<fresh::Loaded, ReadError>,
+        pending: &mut Chunk,
+        register: &mut Register,
+        as_of: u64,
+    ) -> Part {
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                self.damage.push(Damage { place: format!("events {} to {}", lost.first_index, end(&lost).saturating_sub(1)), what: error.to_string() });
+                self.damage.push(Damage {
+                    place: format!("events {} to {}", lost.first_index, end(&lost).saturating_sub(1)),
+                    what: error.to_string(),
+                });
                 return Part::Erased(lost);
             }
         };

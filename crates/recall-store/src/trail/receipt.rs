@@ -82,7 +82,9 @@ impl Trail {
             phi: Some(&phi_access),
         };
         let batch = part.scan(scan)?.next().ok_or(ReceiptError::Erased(index))??;
-        let read = |salt, bytes| shown(&batch, salt, bytes).ok_or_else(|| ReadError::damaged(format!("event {index}"), "its content has the wrong shape"));
+        let read = |salt, bytes| {
+            shown(&batch, salt, bytes).ok_or_else(|| ReadError::damaged(format!("event {index}"), "its content has the wrong shape"))
+        };
         let (public, phi) = (read(0, 1)?, read(2, 3)?);
         let phi = match (with_phi, phi) {
             (false, Shown::Part { bytes, salt }) => Shown::Mac(part_mac(&bytes, &salt)),

@@ -37,7 +37,8 @@ fn contents(trail: &Trail) -> Vec<Option<Vec<u8>>> {
             out.extend((0..erased.count).map(|_| None));
             continue;
         }
-        let scan = Scan { columns: vec![Column::Public, Column::Phi], rows: Wanted::All, predicate: None, batch_rows: 1000, phi: Some(&phi) };
+        let scan =
+            Scan { columns: vec![Column::Public, Column::Phi], rows: Wanted::All, predicate: None, batch_rows: 1000, phi: Some(&phi) };
         for batch in part.scan(scan).unwrap() {
             let batch = batch.unwrap();
             let (public, phi) = (batch.column(0).as_binary::<i64>(), batch.column(1).as_binary::<i64>());
@@ -114,7 +115,12 @@ fn rows_go_with_events_and_survive() {
     let rows = vec![RowChange::put(Kind::Token, "a", *b"1"), RowChange::put(Kind::Token, "b", *b"2")];
     let submission = Submission { rows, ..ingest(&trail, 0..1) };
     trail.submit_and_wait(submission).unwrap().unwrap();
-    let alone = Submission { batches: vec![], rows: vec![RowChange::remove(Kind::Token, "a")], expect: vec![("urn:ehr:test".to_owned(), Some(60))], class: Class::Duty };
+    let alone = Submission {
+        batches: vec![],
+        rows: vec![RowChange::remove(Kind::Token, "a")],
+        expect: vec![("urn:ehr:test".to_owned(), Some(60))],
+        class: Class::Duty,
+    };
     assert_eq!(trail.submit_and_wait(alone).unwrap().unwrap(), []);
     assert_eq!(trail.row(Kind::Token, "b").as_deref(), Some(b"2".as_slice()));
     assert_eq!(trail.sources()[0].1.expected_every_s, Some(60));

@@ -1,6 +1,8 @@
 //! Checking the rows of a batch that was read: commitments, and searched columns against the event.
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, LargeBinaryArray, ListArray, RecordBatch, StringArray};
+use arrow::array::{
+    ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, LargeBinaryArray, ListArray, RecordBatch, StringArray,
+};
 use arrow::datatypes::{Int32Type, Int64Type};
 use recall_log::entry::{Entry, Facets, PartError, Salt, commit, received_at_span};
 

@@ -78,8 +78,8 @@ impl Stopped {
         let source = LogFolder(self.folder().join("log"));
         let verdict = verify_log(&source, log, &[], &mut |_, _| ());
         let size = verdict.head.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size);
-        let anchor =
-            fs::read(self.place.path().join("trail.anchor")).is_ok_and(|note| recall_log::checkpoint::Checkpoint::open(&note, log, &[]).is_err());
+        let anchor = fs::read(self.place.path().join("trail.anchor"))
+            .is_ok_and(|note| recall_log::checkpoint::Checkpoint::open(&note, log, &[]).is_err());
         let partials = verify_partials(&source, size, Vec::new());
         content.is_err() || !content.unwrap().findings.is_empty() || !verdict.findings.is_empty() || anchor || !partials.is_empty()
     }
@@ -91,7 +91,8 @@ impl Stopped {
         let phi = trail.phi_access();
         let mut events = Vec::new();
         for part in trail.snapshot().parts() {
-            let scan = Scan { columns: vec![Column::Public, Column::Phi], rows: Rows::All, predicate: None, batch_rows: 64, phi: Some(&phi) };
+            let scan =
+                Scan { columns: vec![Column::Public, Column::Phi], rows: Rows::All, predicate: None, batch_rows: 64, phi: Some(&phi) };
             for batch in part.scan(scan).ok()? {
                 let batch = batch.ok()?;
                 let (public, phi) = (batch.column(0).as_binary::<i64>(), batch.column(1).as_binary::<i64>());

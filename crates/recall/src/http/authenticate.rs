@@ -102,7 +102,7 @@ fn note_refusal(app: &Shared, peer: Option<String>, claimed: Option<String>) {
     let record = Record::new(json!({"type": "anonymous"}), "recall.authenticate", "A", json!({"type": "recall:server"}))
         .ended("denied", "no valid token")
         .with(json!({"token_id": claimed.unwrap_or_else(|| "none".into())}))
-        .from_address(peer);
+        .at_address(peer);
     // Nothing was shown, so nobody waits for this record.
     let app = Arc::clone(app);
     tokio::spawn(async move { write(&app, record).await });

@@ -33,14 +33,14 @@ pub enum Ids {
     /// UUID version 7.
     New,
     /// UUID version 8 out of token, idempotency key and place in the body, so that a repeated request makes the same ones.
-    Derived(hmac::Key),
+    Derived(Box<hmac::Key>),
 }
 
 impl Ids {
     /// Ids that a repeat of the request makes again.
     pub fn derived(token_id: &str, key: &str) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, format!("recall/idempotent-id\0{token_id}\0{key}").as_bytes());
-        Self::Derived(key)
+        Self::Derived(Box::new(key))
     }
 
     fn make(&self, ordinal: usize, now: Timestamp, random: &dyn Random) -> String {

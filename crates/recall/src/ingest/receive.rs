@@ -114,7 +114,7 @@ struct Reader<'a> {
 }
 
 enum Task {
-    Done(Result<Encoded, BatchError>),
+    Done(Box<Result<Encoded, BatchError>>),
     Running(JoinHandle<Result<Encoded, BatchError>>),
 }
 
@@ -172,7 +172,7 @@ impl<'a> Reader<'a> {
         let mut encoded = Vec::with_capacity(self.tasks.len());
         for task in self.tasks {
             let done = match task {
-                Task::Done(done) => done,
+                Task::Done(done) => *done,
                 Task::Running(running) => {
                     running.await.map_err(|_| Problem::internal("events could not be encoded: nothing was stored"))?
                 }
@@ -188,7 +188,7 @@ impl<'a> Reader<'a> {
 fn start(app: &Shared, terms: &Arc<Terms>, slice: Slice) -> Task {
     let now = app.clock.now();
     if slice.bytes.len() <= INLINE_BYTES {
-        return Task::Done(terms.encode(&slice, now, &*app.random));
+        return Task::Done(Box::new(terms.encode(&slice, now, &*app.random)));
     }
     let (app, terms) = (Arc::clone(app), Arc::clone(terms));
     Task::Running(tokio::task::spawn_blocking(move || terms.encode(&slice, now, &*app.random)))

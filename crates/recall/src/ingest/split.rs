@@ -229,7 +229,8 @@ impl Splitter {
         for (at, byte) in bytes.iter().enumerate() {
             let outside = scan.step(*byte);
             let ends_array = outside && scan.depth == 0;
-            if !ends_array && !(outside && *byte == b',' && scan.depth == 1) {
+            let ends_element = ends_array || outside && *byte == b',' && scan.depth == 1;
+            if !ends_element {
                 continue;
             }
             if ends_array && *byte != b']' {

@@ -1,6 +1,6 @@
 //! The benchmarks: what Recall costs on this machine, in tables, beside PostgreSQL where it is installed.
 //!
-//! Run with `cargo run --release -p recall-bench -- COMMAND` after `cargo build --release -p recall`. Nothing here is a test: a slow
+//! Run with `cargo build --release -p recall -p recall-bench`, then `target/release/recall-bench COMMAND`. Nothing here is a test: a slow
 //! machine makes no failure. Figures and how they came about are kept in `docs/benchmarks.md`.
 
 mod ingest;

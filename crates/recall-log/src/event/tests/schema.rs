@@ -30,7 +30,9 @@ impl Schema {
         match keyword {
             "$schema" | "$defs" | "title" | "description" | "else" => true,
             "$ref" => self.holds(self.0.pointer(rule.as_str().unwrap().trim_start_matches('#')).unwrap(), value),
-            "type" => rule.as_str().map_or_else(|| rule.as_array().unwrap().iter().any(|kind| has_type(kind, value)), |_| has_type(rule, value)),
+            "type" => {
+                rule.as_str().map_or_else(|| rule.as_array().unwrap().iter().any(|kind| has_type(kind, value)), |_| has_type(rule, value))
+            }
             "enum" => rule.as_array().unwrap().contains(value),
             "const" => rule == value,
             "anyOf" => rule.as_array().unwrap().iter().any(|schema| self.holds(schema, value)),
@@ -86,7 +88,8 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 fn is_time(text: &str) -> bool {
-    let shape: String = text.chars().map(|character| if character.is_ascii_digit() { '0' } else { character.to_ascii_uppercase() }).collect();
+    let shape: String =
+        text.chars().map(|character| if character.is_ascii_digit() { '0' } else { character.to_ascii_uppercase() }).collect();
     let Some(rest) = shape.strip_prefix("0000-00-00T00:00:00") else { return false };
     let zone = match rest.strip_prefix('.') {
         Some(fraction) if fraction.starts_with('0') => fraction.trim_start_matches('0'),

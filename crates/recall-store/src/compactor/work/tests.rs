@@ -71,8 +71,12 @@ impl Stage {
         let publication = Arc::new(Publication::new(LogFolder(bench.path().join("log")), 0, Published { size: 0, note: String::new() }));
         let snapshots = Arc::new(Snapshots::default());
         let dedupe = Arc::new(Dedupe::open(&bench.path().join(DEDUPE), Vec::new(), &bench.keys, 1 << 20).unwrap());
-        let catalog =
-            Catalog::create(&bench.path().join("catalog.sqlite"), bench.keys.trail(TrailKey::Catalog), Arc::clone(&bench.random), faults.clone());
+        let catalog = Catalog::create(
+            &bench.path().join("catalog.sqlite"),
+            bench.keys.trail(TrailKey::Catalog),
+            Arc::clone(&bench.random),
+            faults.clone(),
+        );
         let worker = Worker::new(Parts {
             catalog: catalog.unwrap(),
             state: State::default(),
@@ -98,7 +102,8 @@ impl Stage {
             handle: committer.handle(),
             faults: faults.clone(),
         };
-        let options = Options { segment_events: 40, join_parts: 4, join_events: 20, merge_width: 3, merge_backlog: 6, ..Options::default() };
+        let options =
+            Options { segment_events: 40, join_parts: 4, join_events: 20, merge_width: 3, merge_backlog: 6, ..Options::default() };
         Self { bench, faults, publication, committer, work: Work::new(wiring, options), stop: AtomicBool::new(false) }
     }
 
@@ -152,7 +157,10 @@ impl Stage {
 
     fn files(&self) -> BTreeSet<String> {
         let names = |folder: &str| {
-            fs::read_dir(self.bench.path().join(folder)).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect::<Vec<_>>()
+            fs::read_dir(self.bench.path().join(folder))
+                .unwrap()
+                .map(|file| file.unwrap().file_name().into_string().unwrap())
+                .collect::<Vec<_>>()
         };
         [names(SEGMENTS), names(DEDUPE)].concat().into_iter().collect()
     }

@@ -3,7 +3,7 @@
 
 use super::support::{Stage, When, batch, check_tree, store};
 use super::{Class, SOON, ShredError, Status, Submission, Trail, all, contents};
-use crate::keys::{Keys, KeyringError, RootKey};
+use crate::keys::{KeyringError, Keys, RootKey};
 use crate::seams::Step;
 use crate::snapshot::Part;
 
@@ -73,7 +73,12 @@ fn the_set_of_today_can_be_shredded_while_its_month_goes_on() {
 
 #[test]
 fn an_erasure_cut_short_is_completed_by_the_next_start() {
-    for (step, when) in [(Step::KeyringWrite, When::Before), (Step::KeyringWrite, When::After), (Step::RootKeyWrite, When::Before), (Step::RootKeyWrite, When::After)] {
+    for (step, when) in [
+        (Step::KeyringWrite, When::Before),
+        (Step::KeyringWrite, When::After),
+        (Step::RootKeyWrite, When::Before),
+        (Step::RootKeyWrite, When::After),
+    ] {
         let stage = Stage::new();
         let (trail, set) = two_months(&stage);
         stage.faults.fail(step, when, 0, 1);

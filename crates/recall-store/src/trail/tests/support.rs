@@ -120,11 +120,7 @@ impl Stage {
     }
 
     pub(crate) fn empty() -> Self {
-        Self {
-            place: quick_folder(),
-            clock: Arc::new(TestClock::at("2026-11-23T18:00:00Z")),
-            faults: Arc::new(Failing::default()),
-        }
+        Self { place: quick_folder(), clock: Arc::new(TestClock::at("2026-11-23T18:00:00Z")), faults: Arc::new(Failing::default()) }
     }
 
     pub(crate) fn folder(&self) -> PathBuf {
