@@ -27,7 +27,9 @@ impl Recall {
     pub fn find(path: Option<PathBuf>) -> Result<Self, Stuck> {
         let beside = || std::env::current_exe().ok().and_then(|exe| Some(exe.parent()?.join("recall")));
         let path = path.or_else(beside).unwrap_or_else(|| "recall".into());
-        if path.is_file() { Ok(Self { path }) } else { Err(Stuck(format!("{} is not there: cargo build -p recall", path.display()))) }
+        let profile = if cfg!(debug_assertions) { "" } else { " --release" };
+        let absent = || Stuck(format!("{} is not there: cargo build{profile} -p recall -p recall-bench", path.display()));
+        if path.is_file() { Ok(Self { path }) } else { Err(absent()) }
     }
 
     /// The binary's file.

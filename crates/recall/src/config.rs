@@ -2,6 +2,7 @@
 //! Precedence: file, then `RECALL_*`, then flags. Relative paths are relative to the file.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -11,6 +12,9 @@ use crate::failure::Failure;
 
 /// The largest configuration file that is read.
 const LIMIT_BYTES: u64 = 1 << 20;
+
+/// What `trail.segment_events` may be. The upper end is the size that memory is planned for.
+const SEGMENT_EVENTS: RangeInclusive<u64> = 64..=262_144;
 
 /// All that the file may say.
 #[derive(Deserialize, Default, Debug)]
@@ -38,6 +42,8 @@ pub struct Trail {
     pub data: Option<PathBuf>,
     pub root_key_file: Option<PathBuf>,
     pub root_key_command: Option<String>,
+    /// Fresh events that make a segment: fewer need less memory, more make larger files.
+    pub segment_events: Option<u64>,
 }
 
 /// `[log]`
@@ -66,6 +72,9 @@ impl Config {
         let config: Self = toml::from_str(text).map_err(|error| describe(text, &error))?;
         if config.trail.root_key_file.is_some() && config.trail.root_key_command.is_some() {
             return Err("trail.root_key_file and trail.root_key_command exclude each other: keep one".into());
+        }
+        if config.trail.segment_events.is_some_and(|events| !SEGMENT_EVENTS.contains(&events)) {
+            return Err(format!("trail.segment_events must lie between {} and {}", SEGMENT_EVENTS.start(), SEGMENT_EVENTS.end()));
         }
         if config.server.verify_every_hours == Some(0) {
             return Err("server.verify_every_hours must be at least 1".into());

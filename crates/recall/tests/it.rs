@@ -10,6 +10,7 @@ mod it {
     mod basics;
     mod command_line;
     mod crash;
+    mod flips;
     mod full_disk;
     mod idempotency;
     mod lifecycle;

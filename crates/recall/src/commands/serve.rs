@@ -55,11 +55,7 @@ pub struct Running {
 impl Running {
     /// Opens a folder for the machine's own administrator.
     pub fn local(folder: &Folder) -> Result<Self, Failure> {
-        Self::open(&Place::of(folder)?, Door::Machine)
-    }
-
-    fn open(place: &Place, door: Door) -> Result<Self, Failure> {
-        Self::around(open_trail(place)?, door)
+        Self::around(open_trail(&Place::of(folder)?, None)?, Door::Machine)
     }
 
     /// The application around a trail that is open.
@@ -115,9 +111,11 @@ impl Running {
     }
 }
 
-/// Opens the trail of a place.
-pub fn open_trail(place: &Place) -> Result<Trail, Failure> {
-    Trail::open(OpenOptions::new(&place.data, place.root.clone())).map_err(|error| match error {
+/// Opens the trail of a place. `segment_events`: how many fresh events make a segment, where that was configured.
+pub fn open_trail(place: &Place, segment_events: Option<u64>) -> Result<Trail, Failure> {
+    let mut options = OpenOptions::new(&place.data, place.root.clone());
+    options.compaction.segment_events = segment_events.unwrap_or(options.compaction.segment_events);
+    Trail::open(options).map_err(|error| match error {
         OpenError::Absent(_) | OpenError::Keyring(_) => Failure::wrong(error.to_string()),
         _ => Failure::unreachable(error.to_string()),
     })
@@ -128,6 +126,7 @@ struct Settings {
     listen: SocketAddr,
     log_format: LogFormat,
     verify_every: Duration,
+    segment_events: Option<u64>,
 }
 
 /// File, then environment, then flags; the latter two are one for the command line's parser.
@@ -154,6 +153,7 @@ fn settings(options: &Serve) -> Result<Settings, Failure> {
         listen,
         log_format: options.log_format.or(config.log.format).unwrap_or(LogFormat::Text),
         verify_every: Duration::from_secs(3_600 * u64::from(hours)),
+        segment_events: config.trail.segment_events,
     })
 }
 
@@ -161,7 +161,7 @@ fn settings(options: &Serve) -> Result<Settings, Failure> {
 pub fn run(options: &Serve, as_json: bool) -> Result<(), Failure> {
     let settings = settings(options)?;
     logging::start(settings.log_format);
-    let running = Running::open(&settings.place, Door::Token)?;
+    let running = Running::around(open_trail(&settings.place, settings.segment_events)?, Door::Token)?;
     let app = Arc::clone(&running.app);
     if let Some(reason) = app.trail.not_ready() {
         output::note(&format!("recall: {reason}"));

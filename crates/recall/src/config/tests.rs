@@ -9,10 +9,11 @@ fn an_empty_file_is_a_configuration() {
 #[test]
 fn all_keys_are_read() {
     let config = Config::parse(
-        "[server]\nlisten = \"127.0.0.1:7080\"\nverify_every_hours = 6\n[trail]\ndata = \"./trail\"\nroot_key_file = \"/k\"\n[log]\nformat = \"json\"\n",
+        "[server]\nlisten = \"127.0.0.1:7080\"\nverify_every_hours = 6\n[trail]\ndata = \"./trail\"\nroot_key_file = \"/k\"\nsegment_events = 4096\n[log]\nformat = \"json\"\n",
     )
     .unwrap();
     assert_eq!(config.server.listen.unwrap().port(), 7080);
+    assert_eq!(config.trail.segment_events, Some(4096));
     assert_eq!(config.trail.root_key_file.unwrap().to_str(), Some("/k"));
 }
 
@@ -33,10 +34,19 @@ fn bad_values_are_refused() {
         "[server]\nverify_every_hours = 0",
         "[server]\nverify_every_hours = -1",
         "[trail]\nroot_key_file = \"/k\"\nroot_key_command = \"c\"",
+        "[trail]\nsegment_events = 63",
+        "[trail]\nsegment_events = 262145",
         "[log]\nformat = \"xml\"",
         "[server",
         "listen = 1",
     ] {
         assert!(Config::parse(text).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn both_ends_of_the_size_of_a_segment_are_taken() {
+    for events in [64, 262_144] {
+        assert!(Config::parse(&format!("[trail]\nsegment_events = {events}")).is_ok(), "{events}");
     }
 }

@@ -1,5 +1,6 @@
 //! A trail in a temporary folder, the binary, a server, and requests to it.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -49,6 +50,18 @@ pub fn fails(code: i32, arguments: &[&str]) -> String {
     error
 }
 
+/// Events of a segment in tests.
+pub const SEGMENT_EVENTS: usize = 64;
+
+/// Waits for what another process does; a minute is longer than anything here takes.
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let started = std::time::Instant::now();
+    while !condition() {
+        assert!(started.elapsed() < std::time::Duration::from_secs(60), "waited in vain for {what}");
+        std::thread::yield_now();
+    }
+}
+
 /// A trail.
 pub struct Trail {
     folder: TempDir,
@@ -88,8 +101,32 @@ impl Trail {
         done(&["token", "create", "--role", role, "--name", &format!("test-{role}"), "--data", &self.data()])
     }
 
+    /// Serves it. Its segments are small, so that small trails have files of every kind.
     pub fn serve(&self) -> Server {
-        Server::start(&["--data", &self.data()])
+        let file = self.beside("recall.toml");
+        std::fs::write(&file, format!("[trail]\ndata = {:?}\nsegment_events = {SEGMENT_EVENTS}\n", self.data())).unwrap();
+        Server::start(&["--config", file.to_str().unwrap()])
+    }
+
+    /// The files of segments and runs with this extension.
+    pub fn files_of(&self, extension: &str) -> BTreeSet<PathBuf> {
+        let folder = self.path().join(if extension == "run" { "dedupe" } else { "segments" });
+        let all = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        all.filter(|path| path.extension().is_some_and(|found| found == extension)).collect()
+    }
+
+    /// Sends so many events, one segment a request, and waits until segments were made and eight of them merged.
+    pub fn fill_until_merged(&self, server: &Server, token: &str, prefix: &str) {
+        let mut seen = BTreeSet::new();
+        for from in (0..10 * SEGMENT_EVENTS).step_by(SEGMENT_EVENTS) {
+            server.ingest(token, &lines(prefix, from, from + SEGMENT_EVENTS)).ok();
+        }
+        wait_until("segments to be merged", || {
+            let now = self.files_of("events");
+            let merged = seen.difference(&now).next().is_some();
+            seen.extend(now);
+            merged
+        });
     }
 }
 

@@ -81,6 +81,9 @@ pub fn run(options: &Options, report: &mut Report) -> Result<(), Stuck> {
     let share = events / (events + outside as f64);
     parts.add("tree: entries and hashes", (folder_bytes(&data.join("log"))? as f64 * share) as u64, Some(67.0 * events));
     trail.close();
+    // What is left in it after a clean stop: rows, the batches outside segments, and pages that are free.
+    let catalog = fs::metadata(data.join("catalog.sqlite")).map_err(|e| Stuck::io("the catalog", &e))?;
+    parts.add("catalog, free pages and all", catalog.len(), None);
     show(options, report, &parts, in_segments, outside);
     opponent(options, report, folder.path(), &hospital, parts.total() as f64 / events)
 }
