@@ -10,6 +10,8 @@ pub mod entry;
 pub mod event;
 pub mod json;
 pub mod merkle;
+#[cfg(test)]
+mod mutation;
 pub mod note;
 pub mod proof;
 pub mod tile;

@@ -5,6 +5,7 @@
 
 mod access;
 mod columns;
+pub mod compile;
 mod cursor;
 mod derive;
 pub mod engine;

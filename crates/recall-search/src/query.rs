@@ -1,7 +1,7 @@
 //! The query bar's language: text in, a typed filter out.
 //!
-//! It must not know what a row, a part or an engine is; [`compile`] alone turns a filter into an expression. It never repeats what
-//! was typed: an error names a position, the problem and the remedy.
+//! It must not know what a row, a part or an engine is, so that it can be fuzzed without them; `compile` beside it turns a filter into
+//! an expression. It never repeats what was typed: an error names a position, the problem and the remedy.
 //!
 //! ```text
 //! query  = any
@@ -12,7 +12,6 @@
 //! ```
 //! A value is a word or is quoted; `\` takes the next character as it is. `*` and `?` are wildcards outside quotes.
 
-pub mod compile;
 pub mod field;
 mod moment;
 mod parse;

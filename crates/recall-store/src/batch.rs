@@ -161,12 +161,18 @@ pub(crate) struct Facts {
 impl Facts {
     /// Adds the distinct tokens of one event: two identifiers may share one, and a posting is a member of a set.
     pub(crate) fn push_postings(&mut self, row: u32, facets: &Facets<'_>, mut token: impl FnMut(TokenKind, &str) -> Token) {
-        let mut tokens: Vec<i64> = facets.patients.iter().map(|patient| token(TokenKind::Patient, patient).sorted()).collect();
-        tokens.extend(facets.actor_token.iter().map(|actor| token(TokenKind::Actor, actor).sorted()));
-        tokens.extend(facets.session.iter().map(|session| token(TokenKind::Session, session).sorted()));
-        tokens.sort_unstable();
-        tokens.dedup();
-        self.postings.extend(tokens.into_iter().map(|token| (token, row)));
+        let from = self.postings.len();
+        self.postings.extend(facets.patients.iter().map(|patient| (token(TokenKind::Patient, patient).sorted(), row)));
+        self.postings.extend(facets.actor_token.iter().map(|actor| (token(TokenKind::Actor, actor).sorted(), row)));
+        self.postings.extend(facets.session.iter().map(|session| (token(TokenKind::Session, session).sorted(), row)));
+        let own = self.postings.get_mut(from..).unwrap_or_default();
+        own.sort_unstable();
+        if own.iter().zip(own.iter().skip(1)).any(|(posting, next)| posting == next) {
+            let mut distinct = own.to_vec();
+            distinct.dedup();
+            self.postings.truncate(from);
+            self.postings.append(&mut distinct);
+        }
     }
 }
 
@@ -241,6 +247,14 @@ impl BatchBuilder {
         self.encoder.keep(self.scratch);
         Ok(Batch { facts: self.facts, columns, packed, size_bytes })
     }
+}
+
+/// Reads a section of `count` events as it lies beneath its seal, and says how long its parts are together. For the fuzzer.
+#[doc(hidden)]
+pub fn read_section(count: u32, packed: &[u8]) -> Result<usize, SectionError> {
+    let section = Section::unpack(count, packed, &mut decompressor()?)?;
+    let lengths = (0..section.len()).map(|row| section.salt(row).and(section.part(row)).map(<[u8]>::len));
+    lengths.sum::<Option<usize>>().ok_or(SectionError::Shape)
 }
 
 struct Packed {

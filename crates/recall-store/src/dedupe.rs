@@ -20,8 +20,7 @@ use crate::encrypted::{FileFacts, WriteError, decode_row, encode_row, file_path}
 use crate::keys::{Keys, TrailKey};
 use crate::secret::Key32;
 use crate::snapshot::ReadError;
-pub(crate) use run::Record;
-use run::Run;
+pub(crate) use run::{Record, Run};
 
 pub(crate) const RUN: &str = "run";
 
@@ -124,7 +123,8 @@ impl Dedupe {
         self.runs().iter().map(|run| run.row.clone()).collect()
     }
 
-    fn runs(&self) -> Vec<Arc<Run>> {
+    /// The runs, oldest first.
+    pub(crate) fn runs(&self) -> Vec<Arc<Run>> {
         self.state.read().unwrap_or_else(PoisonError::into_inner).runs.clone()
     }
 
@@ -198,11 +198,6 @@ impl Dedupe {
             state.fresh.shrink_to_fit();
         }
         Ok(())
-    }
-
-    /// All records of the runs, for verification.
-    pub(crate) fn records(&self) -> Result<Vec<(RunRow, crate::sorted::Stream<'static, Record>)>, ReadError> {
-        self.runs().iter().map(|run| Ok((run.row.clone(), run.records()?))).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use arrow::datatypes::{DataType, Field, Int32Type, Schema, SchemaRef};
 use crate::encrypted::{FileFacts, WriteError, file_path};
 use crate::secret::Key32;
 use crate::snapshot::ReadError;
-use crate::sorted::{self, SortedFile, SortedPlace, SortedWriter, int64s};
+use crate::sorted::{self, SortedFile, SortedPlace, SortedRows, SortedWriter, int64s};
 use crate::token::Token;
 
 #[cfg(test)]
@@ -65,6 +65,16 @@ impl Postings {
         Ok(found)
     }
 
+    /// Row groups of the file.
+    pub(crate) fn groups(&self) -> usize {
+        self.0.groups()
+    }
+
+    /// The rows of one row group, ascending; see `columns`.
+    pub(crate) fn group(&self, group: usize) -> Result<SortedRows, ReadError> {
+        self.0.group(group)
+    }
+
     /// All postings, ascending, their rows moved by `offset`.
     pub(crate) fn stream(&self, offset: u32) -> Result<Stream<'static>, ReadError> {
         let moved = move |posting: Result<Posting, ReadError>| posting.map(|(token, row)| (token, row.saturating_add(offset)));
@@ -72,8 +82,14 @@ impl Postings {
     }
 }
 
-fn decode(rows: &RecordBatch) -> Result<Vec<Posting>, ReadError> {
+/// Tokens and rows, side by side.
+pub(crate) fn columns(rows: &RecordBatch) -> Result<(&[i64], &[i32]), ReadError> {
     let tokens = int64s(rows, 0)?;
     let rows = rows.columns().get(1).and_then(|column| column.as_primitive_opt::<Int32Type>()).ok_or(ReadError::Rows)?;
-    Ok(tokens.iter().copied().zip(rows.values().iter().map(|row| row.cast_unsigned())).collect())
+    Ok((tokens, rows.values()))
+}
+
+fn decode(rows: &RecordBatch) -> Result<Vec<Posting>, ReadError> {
+    let (tokens, rows) = columns(rows)?;
+    Ok(tokens.iter().copied().zip(rows.iter().map(|row| row.cast_unsigned())).collect())
 }

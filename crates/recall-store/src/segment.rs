@@ -21,6 +21,7 @@ use crate::encrypted::{FileFacts, decode_row, encode_row, facts_of, file_path};
 use crate::keys::{Keys, PublicKey};
 use crate::postings::{self, Postings};
 use crate::snapshot::{Batches, ReadError, Scan};
+use crate::sorted::SortedRows;
 use crate::token::Token;
 use read::EventsFile;
 
@@ -120,6 +121,16 @@ impl Segment {
         self.postings.stream(offset)
     }
 
+    /// Row groups of the posting file.
+    pub(crate) fn posting_groups(&self) -> usize {
+        self.postings.groups()
+    }
+
+    /// The postings of one of them, ascending; see `postings::columns`.
+    pub(crate) fn posting_group(&self, group: usize) -> Result<SortedRows, ReadError> {
+        self.postings.group(group)
+    }
+
     /// The rows that `scan` asks for, ascending. A predicate is tested a row group at a time, as the iterator advances.
     pub fn scan(self: &Arc<Self>, scan: Scan<'_>) -> Result<Batches, ReadError> {
         read::scan(self, scan)
@@ -152,6 +163,7 @@ pub(crate) fn remove_files(folder: &Path, id: u64) -> std::io::Result<()> {
 }
 
 /// Compares both files with what the catalog says of them; `Err` names the file that differs.
+#[cfg(test)]
 pub(crate) fn compare_files(folder: &Path, row: &SegmentRow) -> Vec<ReadError> {
     let pairs = [(EVENTS, &row.events), (POSTINGS, &row.postings)];
     pairs.iter().filter_map(|(extension, facts)| compare_file(&file_path(folder, row.id, extension), facts).err()).collect()

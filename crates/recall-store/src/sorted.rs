@@ -164,11 +164,22 @@ impl SortedFile {
 
     /// All rows, one at a time, as `decode` reads them out of a batch.
     pub(crate) fn records<T: Send + 'static>(&self, decode: Decode<T>) -> Result<Stream<'static, T>, ReadError> {
-        let rows = self.scan(MERGE_ROWS)?;
-        Ok(Box::new(rows.flat_map(move |batch| match batch.and_then(|batch| decode(&batch)) {
-            Ok(records) => records.into_iter().map(Ok).collect::<Vec<_>>(),
-            Err(error) => vec![Err(error)],
-        })))
+        Ok(one_by_one(self.scan(MERGE_ROWS)?, decode))
+    }
+
+    /// Row groups.
+    pub(crate) fn groups(&self) -> usize {
+        self.groups.len()
+    }
+
+    /// The rows of one row group, in order.
+    pub(crate) fn group(&self, group: usize) -> Result<SortedRows, ReadError> {
+        self.read(Some(self.groups.get(group).cloned().into_iter().collect()), MERGE_ROWS)
+    }
+
+    /// The rows of one row group, one at a time, as `decode` reads them out of a batch.
+    pub(crate) fn group_records<T: Send + 'static>(&self, group: usize, decode: Decode<T>) -> Result<Stream<'static, T>, ReadError> {
+        Ok(one_by_one(self.group(group)?, decode))
     }
 
     /// The rows whose key is `key`, in order.
@@ -228,6 +239,13 @@ impl SortedFile {
         })?;
         Ok(SortedRows { place: self.place.clone(), reader: Some(reader) })
     }
+}
+
+fn one_by_one<T: Send + 'static>(rows: SortedRows, decode: Decode<T>) -> Stream<'static, T> {
+    Box::new(rows.flat_map(move |batch| match batch.and_then(|batch| decode(&batch)) {
+        Ok(records) => records.into_iter().map(Ok).collect::<Vec<_>>(),
+        Err(error) => vec![Err(error)],
+    }))
 }
 
 /// The key column of rows read.

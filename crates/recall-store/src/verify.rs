@@ -2,11 +2,19 @@
 //!
 //! For every event that can be read, the commitment is computed again from stored bytes and salts and compared with its entry in the public
 //! log; its searched columns, postings and keys of repeats are derived again and compared with those stored. Files are compared with the
-//! digests in the catalog. Memory stays bounded however long the trail is. The tree itself is `recall_log::verify`'s business.
+//! digests in the catalog. All processors share the work, findings come in the order of the trail, and memory stays bounded however long
+//! that is: postings and keys are compared by fingerprints, and one by one only where those differ. The tree itself is
+//! `recall_log::verify`'s business.
 
 mod compare;
 mod entries;
+mod exact;
+mod findings;
+mod fingerprint;
+mod pool;
+mod reader;
 mod rows;
+mod sides;
 #[cfg(test)]
 mod tests;
 mod walk;
@@ -50,9 +58,27 @@ pub struct Content {
     /// Events whose content was compared.
     pub events: u64,
     /// Events that were erased, with a record that says so.
-    pub erased: u64,
+    pub erased: Vec<Erasing>,
     /// What does not fit.
     pub findings: Vec<Finding>,
+}
+
+/// What one event erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Erasing {
+    /// The event that records it.
+    pub by: u64,
+    /// How many events it erased.
+    pub events: u64,
+}
+
+impl Content {
+    fn add_erased(&mut self, erasing: Erasing) {
+        match self.erased.iter_mut().find(|other| other.by == erasing.by) {
+            Some(other) => other.events = other.events.saturating_add(erasing.events),
+            None => self.erased.push(erasing),
+        }
+    }
 }
 
 /// Why a folder could not be verified at all. What is merely damaged is a finding.

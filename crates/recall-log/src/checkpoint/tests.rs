@@ -1,7 +1,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
+use crate::mutation::{fixed, lines, mutated};
 use crate::note::tests::witness;
+use proptest::prelude::*;
 
 const BAD: &str = include_str!("../../vectors/checkpoints-bad.txt");
 
@@ -65,4 +67,16 @@ fn a_log_signs_for_itself_alone() {
     let extended = format!("{}more\n", checkpoint().to_text());
     let note = signer().sign(&extended).unwrap();
     assert!(matches!(Checkpoint::open(note.as_bytes(), signer().verifier(), &[]), Err(CheckpointError::Malformed(_))));
+}
+
+proptest! {
+    #![proptest_config(fixed(2_000))]
+
+    #[test]
+    fn what_parses_is_written_the_same(text in mutated([lines(BAD), vec![checkpoint().to_text().into_bytes()]].concat())) {
+        let Ok(text) = String::from_utf8(text) else { return Ok(()) };
+        if let Ok(parsed) = Checkpoint::parse(&text) {
+            prop_assert_eq!(parsed.to_text(), text);
+        }
+    }
 }

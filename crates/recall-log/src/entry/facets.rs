@@ -1,12 +1,13 @@
 //! What an event is searched by: the columns and postings of a segment. Read from the event at ingest and from stored bytes ever after;
 //! both must agree, which is what makes a changed index show.
 
-use super::{Admission, PHI, PUBLIC, PartError, damaged};
+use super::{Admission, PHI, PUBLIC, PartError, comma_behind, damaged};
 use crate::event::{ActorType, Event, Op, Status};
 use crate::json::{JsonError, JsonErrorKind, Reader};
 use crate::time::Timestamp;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 /// What an event is searched by. Empty strings count as absent.
 #[derive(Clone, Default, PartialEq)]
@@ -86,8 +87,18 @@ impl<'a> Facets<'a> {
         Ok(facets)
     }
 
-    fn read_public(&mut self, public: &'a [u8]) -> Result<(), JsonError> {
+    /// The facets of an event's stored bytes, and where `"received_at":"…",` stands in the public part, the comma behind it included.
+    pub fn read_stored(public: &'a [u8], phi: &'a [u8]) -> Result<(Self, Range<usize>), PartError> {
+        let mut facets = Self::default();
+        let span = facets.read_public(public).map_err(damaged(PUBLIC))?;
+        facets.read_phi(phi).map_err(damaged(PHI))?;
+        Ok((facets, comma_behind(public, span)?))
+    }
+
+    /// Returns where `received_at` and one byte behind it stand.
+    fn read_public(&mut self, public: &'a [u8]) -> Result<Option<Range<usize>>, JsonError> {
         let mut actor = Actor::default();
+        let (mut span, mut from) = (None, 1);
         let mut reader = Reader::new(public)?;
         reader.object(|reader, name| {
             match &*name {
@@ -106,6 +117,11 @@ impl<'a> Facets<'a> {
                 "time" => self.time = timestamp(reader)?,
                 _ => reader.skip().map(|_| ())?,
             }
+            let behind_comma = reader.at() + 1;
+            if name == "received_at" {
+                span = Some(from..behind_comma);
+            }
+            from = behind_comma;
             Ok::<_, JsonError>(())
         })?;
         reader.end()?;
@@ -113,7 +129,7 @@ impl<'a> Facets<'a> {
         self.actor = filled(actor.id);
         self.actor_token = self.actor.clone();
         self.session = filled(actor.session);
-        Ok(())
+        Ok(span)
     }
 
     fn read_phi(&mut self, phi: &'a [u8]) -> Result<(), JsonError> {

@@ -143,6 +143,8 @@ proptest! {
         let parts = Parts::write(&event, &ADMISSION).unwrap();
         let facets = Facets::of(&event, &ADMISSION);
         prop_assert!(Facets::read(&parts.public, Some(&parts.phi)).unwrap() == facets);
+        let (stored, span) = Facets::read_stored(&parts.public, &parts.phi).unwrap();
+        prop_assert!(stored == facets && span == parts.received_at_span);
         let hidden = event.actor.is_phi();
         let without_phi = Facets {
             patients: Vec::new(),
@@ -184,7 +186,8 @@ proptest! {
         parts.public[place] = byte;
         let _ = merge(&parts.public, Some(&parts.phi));
         let _ = Facets::read(&parts.public, Some(&parts.phi));
-        let _ = received_at_span(&parts.public);
+        let stored = Facets::read_stored(&parts.public, &parts.phi);
+        prop_assert_eq!(stored.map(|(_, span)| span).ok(), Facets::read(&parts.public, Some(&parts.phi)).and(received_at_span(&parts.public)).ok());
     }
 }
 

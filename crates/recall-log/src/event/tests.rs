@@ -3,6 +3,9 @@
 mod schema;
 
 use super::*;
+use crate::entry::{Admission, Facets, Parts, merge, received_at_span};
+use crate::mutation::{fixed, mutated};
+use proptest::prelude::*;
 use schema::Schema;
 use serde_json::{Value as Json, json};
 
@@ -216,4 +219,33 @@ fn events_made_in_code_obey_the_same_rules() {
     event.request.parameters = Vec::new();
     event.seq = Some(limits::INTEGER + 1);
     assert_eq!(event.validate().unwrap_err().path, "seq");
+}
+
+/// All events of the vectors, good and bad.
+fn vectors() -> Vec<Vec<u8>> {
+    let bad = BAD.lines().filter_map(|line| line.split_once('\t')).map(|(_, event)| event);
+    GOOD.lines().chain(bad).map(|event| event.as_bytes().to_vec()).collect()
+}
+
+proptest! {
+    #![proptest_config(fixed(3_000))]
+
+    #[test]
+    fn any_bytes_are_an_event_or_an_error_and_an_event_reads_back(bytes in mutated(vectors())) {
+        let Ok(event) = Event::parse(&bytes) else { return Ok(()) };
+        let admission = Admission { source: "urn:fuzz", id: "01", received_at: Timestamp::from_micros(1_790_812_800_000_000) };
+        let Ok(parts) = Parts::write(&event, &admission) else { return Ok(()) };
+        let merged = merge(&parts.public, Some(&parts.phi)).unwrap();
+        prop_assert_eq!(crate::canonical::canonicalize(&merged).unwrap(), merged);
+        let (facets, span) = Facets::read_stored(&parts.public, &parts.phi).unwrap();
+        prop_assert!(facets == Facets::of(&event, &admission) && span == parts.received_at_span);
+    }
+
+    #[test]
+    fn any_bytes_are_stored_parts_or_an_error(public in mutated(vectors()), phi in mutated(vectors())) {
+        let both = Facets::read_stored(&public, &phi).map(|(_, span)| span);
+        let one_by_one = Facets::read(&public, Some(&phi)).and_then(|_| received_at_span(&public));
+        prop_assert_eq!(both, one_by_one);
+        let _ = merge(&public, Some(&phi));
+    }
 }

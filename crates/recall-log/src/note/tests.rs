@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use super::*;
+use crate::mutation::{fixed, lines, mutated};
 use aws_lc_rs::signature::Ed25519KeyPair;
 use proptest::prelude::*;
 
@@ -121,5 +122,19 @@ proptest! {
     fn no_text_makes_it_panic(note in "(a|\n|— | |example.com/foo|AAAA|=|\u{1}){0,20}", vkey in "[a+01=/ ]{0,40}") {
         prop_assert!(open(note.as_bytes(), &[verifier()]).is_err());
         prop_assert!(Verifier::parse(&vkey).is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(fixed(1_000))]
+
+    #[test]
+    fn what_opens_begins_with_its_text(note in mutated([lines(BAD_NOTES), vec![NOTE.as_bytes().to_vec()]].concat()), vkey in mutated([lines(BAD_VKEYS), vec![VKEY.as_bytes().to_vec()]].concat())) {
+        if let Ok(opened) = open(&note, &[verifier()]) {
+            prop_assert!(note.starts_with(opened.text.as_bytes()));
+        }
+        if let Some(Ok(key)) = std::str::from_utf8(&vkey).ok().map(Verifier::parse) {
+            prop_assert_eq!(key.vkey().into_bytes(), vkey);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::entry::{Salt, commit, part_mac};
 use crate::merkle::{Frontier, HashReader, ReadError, inclusion_proof};
+use crate::mutation::{fixed, lines, mutated};
 use crate::note::Signer;
 use crate::note::tests::witness;
 use proptest::prelude::*;
@@ -177,5 +178,17 @@ proptest! {
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
         prop_assert!(Receipt::parse(&bytes).is_err());
         prop_assert!(Disclosure::parse(&bytes).is_err());
+    }
+}
+
+proptest! {
+    #![proptest_config(fixed(2_000))]
+
+    #[test]
+    fn a_receipt_is_written_back_as_it_was(text in mutated([lines(BAD), vec![log().receipt(4, None, &signer()).to_text().into_bytes()]].concat())) {
+        if let Ok(receipt) = Receipt::parse(&text) {
+            let again = receipt.to_text();
+            prop_assert_eq!(Receipt::parse(again.as_bytes()).unwrap().to_text(), again);
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::*;
 use crate::entry::{ENTRY_SIZE, Entry};
 use crate::merkle::{Frontier, Hash, HashReader, inclusion_proof, leaf_hash, node_hash, verify_inclusion};
+use crate::mutation::{fixed, lines, mutated};
 use proptest::prelude::*;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -203,4 +204,31 @@ proptest! {
     fn no_bytes_make_a_bundle_panic(bytes in prop::collection::vec(any::<u8>(), 0..64), width in 0_u16..=256) {
         let _ = entries(&bytes, width, true);
     }
+}
+
+proptest! {
+    #![proptest_config(fixed(2_000))]
+
+    #[test]
+    fn what_is_taken_is_written_back(path in mutated([lines(BAD_PATHS), vec![b"tile/entries/x001/234.p/7".to_vec()]].concat()), bundle in mutated(bundles())) {
+        if let Some(Ok(parsed)) = std::str::from_utf8(&path).ok().map(TilePath::parse) {
+            prop_assert_eq!(parsed.to_string().into_bytes(), path);
+        }
+        for width in 0..6 {
+            if let Ok(found) = entries(&bundle, width, true) {
+                let mut again = Vec::new();
+                found.iter().for_each(|entry| push_entry(&mut again, entry).unwrap());
+                prop_assert_eq!(&again, &bundle);
+            }
+        }
+    }
+}
+
+fn bundles() -> Vec<Vec<u8>> {
+    let bundle = |lengths: &[usize]| {
+        let mut bundle = Vec::new();
+        lengths.iter().for_each(|length| push_entry(&mut bundle, &vec![7; *length]).unwrap());
+        bundle
+    };
+    vec![bundle(&[]), bundle(&[33]), bundle(&[33, 33, 33, 33]), bundle(&[0, 300, 1])]
 }

@@ -23,10 +23,10 @@ use recall_store::snapshot::Part;
 
 use super::{Engine, WorkError};
 use crate::columns::{self, PHI, PUBLIC, SALT_PHI, SALT_PUBLIC};
+use crate::compile::{NotAllowed, compile};
 use crate::cursor::Cursor;
 use crate::derive::event_text;
 use crate::exec::EventsExec;
-use crate::query::compile::{NotAllowed, compile};
 use crate::query::{self, Filter, QueryError};
 use crate::question::Question;
 use crate::reading::Order;

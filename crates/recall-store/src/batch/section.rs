@@ -131,23 +131,22 @@ impl Section {
         let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().and_then(|size| usize::try_from(size).ok());
         let size = size.filter(|size| *size <= MAX_PARTS_BYTES).ok_or(SectionError::Shape)?;
         let parts = zstd.decompress(frame, size).map_err(|_| SectionError::Shape)?;
-        let ends = part_ends(&parts).ok_or(SectionError::Shape)?;
-        if ends.len() != count {
-            return Err(SectionError::Shape);
-        }
+        let ends = part_ends(&parts, count).ok_or(SectionError::Shape)?;
         Ok(Self { salts: salts.to_vec(), parts, ends })
     }
 }
 
-fn part_ends(parts: &[u8]) -> Option<Vec<usize>> {
+/// Where each of `count` parts ends.
+fn part_ends(parts: &[u8], count: usize) -> Option<Vec<usize>> {
     let mut ends = Vec::new();
     let mut end = 0_usize;
-    while end < parts.len() {
+    // Empty parts take four bytes and their ends eight, so that the count is what bounds memory.
+    while end < parts.len() && ends.len() < count {
         let length = u32::from_be_bytes(*parts.get(end..)?.first_chunk()?);
         end = end.checked_add(4)?.checked_add(usize::try_from(length).ok()?)?;
         ends.push(end);
     }
-    (end == parts.len()).then_some(ends)
+    (end == parts.len() && ends.len() == count).then_some(ends)
 }
 
 /// A compressor for sections. Making one costs more than compressing a small batch, so it is kept.

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 use recall_log::entry::{Facets, commit, received_at_span};
 use recall_log::event::Event;
 use recall_log::merkle::leaf_hash;
@@ -7,6 +9,33 @@ use recall_log::merkle::leaf_hash;
 use super::section::compressor;
 use super::*;
 use crate::testing::{Bench, Seeded, actor, admission, clinic, patient};
+
+impl Batch {
+    /// The batch with columns, postings or identities that its events do not have; what the tree commits to stays.
+    pub(crate) fn altered(mut self, alter: impl FnOnce(&mut RecordBatch, &mut Vec<Posting>, &mut [Identity])) -> Self {
+        alter(&mut self.columns, &mut self.facts.postings, &mut self.facts.identities);
+        self.facts.postings.sort_unstable();
+        self
+    }
+
+    /// The batch with the salts of two events' PHI parts in each other's place.
+    pub(crate) fn with_salts_swapped(mut self, one: usize, other: usize) -> Self {
+        let (_, phi) = opened(&self);
+        let mut swapped = Section::default();
+        for row in 0..self.len() {
+            let from = if row == one {
+                other
+            } else if row == other {
+                one
+            } else {
+                row
+            };
+            swapped.push(&phi.salt(from).unwrap(), phi.part(row).unwrap());
+        }
+        self.packed.phi = swapped.pack(&mut compressor().unwrap()).unwrap();
+        self
+    }
+}
 
 fn opened(batch: &Batch) -> (Section, Section) {
     let count = u32::try_from(batch.len()).unwrap();
@@ -170,6 +199,41 @@ fn packed_sections_of_the_wrong_shape_are_refused() {
     let mut lying = packed[..32].to_vec();
     lying.extend(zstd::bulk::compress(b"\x00\x00\x00\x09one", 1).unwrap());
     assert!(!unpack(2, &lying));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, rng_seed: RngSeed::Fixed(7), ..ProptestConfig::default() })]
+
+    /// The short form of the fuzz target `batch_section`.
+    #[test]
+    fn no_bytes_make_a_section_panic(
+        parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
+        count in 0_u32..8,
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in any::<prop::sample::Index>(),
+        raw in prop::collection::vec(any::<u8>(), 0..64),
+    ) {
+        let mut section = Section::default();
+        parts.iter().for_each(|part| section.push(&[7; 16], part));
+        let mut packed = section.pack(&mut compressor().unwrap()).unwrap();
+        let own = u32::try_from(parts.len()).unwrap();
+        prop_assert_eq!(read_section(own, &packed), Ok(parts.iter().map(Vec::len).sum()));
+        // What is compressed may be of any shape too.
+        let shaped = [&[7; 64][..], &zstd::bulk::compress(&raw, 1).unwrap()].concat();
+        let _ = (read_section(4, &shaped), read_section(count, &raw));
+        for (place, byte) in edits {
+            let place = place.index(packed.len());
+            packed[place] = byte;
+        }
+        let _ = (read_section(own, &packed), read_section(count, &packed), read_section(own, &packed[..cut.index(packed.len())]));
+    }
+}
+
+#[test]
+fn many_empty_parts_take_no_more_memory_than_their_count() {
+    let parts = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
+    let packed = [&[0; 16][..], &parts].concat();
+    assert_eq!(read_section(1, &packed), Err(SectionError::Shape));
 }
 
 #[test]

@@ -46,6 +46,11 @@ impl Record {
         (u128::from(self.key_high.cast_unsigned()) << 64) | u128::from(self.key_low.cast_unsigned())
     }
 
+    /// All that it says.
+    pub(crate) fn fields(&self) -> [i64; 4] {
+        [self.key_high, self.key_low, self.index, self.tag]
+    }
+
     pub(crate) fn seen(&self) -> Seen {
         Seen { index: self.index.cast_unsigned(), tag: self.tag.cast_unsigned() }
     }
@@ -85,8 +90,8 @@ fn decode(rows: &RecordBatch) -> Result<Vec<Record>, ReadError> {
 }
 
 /// An open run.
-pub(super) struct Run {
-    pub(super) row: RunRow,
+pub(crate) struct Run {
+    pub(crate) row: RunRow,
     folder: std::path::PathBuf,
     file: SortedFile,
     filter: RwLock<Option<Arc<Filter>>>,
@@ -103,8 +108,18 @@ impl Run {
     }
 
     /// All records, in order.
-    pub(super) fn records(&self) -> Result<Stream<'static, Record>, ReadError> {
+    pub(crate) fn records(&self) -> Result<Stream<'static, Record>, ReadError> {
         self.file.records(decode)
+    }
+
+    /// Row groups of the file.
+    pub(crate) fn groups(&self) -> usize {
+        self.file.groups()
+    }
+
+    /// The records of one row group, in order.
+    pub(crate) fn group(&self, group: usize) -> Result<Stream<'static, Record>, ReadError> {
+        self.file.group_records(group, decode)
     }
 
     /// Fills in those of the keys that this run holds.

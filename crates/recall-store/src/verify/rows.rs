@@ -1,10 +1,10 @@
 //! Checking the rows of a batch that was read: commitments, and searched columns against the event.
 
 use arrow::array::{
-    ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, LargeBinaryArray, ListArray, RecordBatch, StringArray,
+    Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, FixedSizeBinaryArray, LargeBinaryArray, RecordBatch, StringArray,
 };
 use arrow::datatypes::{Int32Type, Int64Type};
-use recall_log::entry::{Entry, Facets, PartError, Salt, commit, received_at_span};
+use recall_log::entry::{Entry, Facets, PartError, Salt, commit};
 
 use crate::batch::{Encoder, Facts};
 use crate::columns::Column;
@@ -16,38 +16,37 @@ use crate::token::TokenCache;
 pub(super) const WANTED: [Column; 18] = Column::ALL;
 
 /// What one event turned out to be.
-pub(super) struct Checked {
-    /// Its entry, from the stored bytes and salts.
-    pub(super) entry: Entry,
+pub(super) struct Checked<'c> {
     /// Its postings, with the row given.
-    pub(super) postings: Vec<Posting>,
+    pub(super) postings: &'c [Posting],
     /// What the index of repeats must hold of it.
     pub(super) record: Record,
     /// The first column that does not say what the event says.
     pub(super) differs: Option<Column>,
 }
 
+/// Derives anew what is stored beside events. Each thread has its own.
 pub(super) struct Checker {
     encoder: Encoder,
     tokens: TokenCache,
+    facts: Facts,
 }
 
 impl Checker {
     pub(super) fn new(encoder: Encoder) -> Self {
-        Self { encoder, tokens: TokenCache::default() }
+        Self { encoder, tokens: TokenCache::default(), facts: Facts::default() }
     }
 
     /// Checks row `at` of `rows`, which is event `index` and row `row` of its part.
-    pub(super) fn check(&mut self, rows: &Columns<'_>, at: usize, index: u64, row: u32) -> Result<Checked, PartError> {
+    pub(super) fn check(&mut self, rows: &Columns<'_>, at: usize, index: u64, row: u32) -> Result<Checked<'_>, PartError> {
         let (public, phi) = (rows.public.value(at), rows.phi.value(at));
-        let entry = commit(public, phi, &salt(rows.salt_public, at), &salt(rows.salt_phi, at));
-        let facets = Facets::read(public, Some(phi))?;
-        let span = received_at_span(public)?;
+        let (facets, span) = Facets::read_stored(public, phi)?;
         let identity = self.encoder.identity(&facets.source, &facets.id, public, span, phi);
-        let mut facts = Facts::default();
         let (cache, tokens) = (&mut self.tokens, self.encoder.tokens());
-        facts.push_postings(row, &facets, |kind, value| cache.token(tokens, kind, value));
-        Ok(Checked { entry, postings: facts.postings, record: Record::new(identity, index), differs: rows.differs(at, index, &facets) })
+        self.facts.postings.clear();
+        self.facts.push_postings(row, &facets, |kind, value| cache.token(tokens, kind, value));
+        let differs = rows.differs(at, index, &facets);
+        Ok(Checked { postings: &self.facts.postings, record: Record::new(identity, index), differs })
     }
 }
 
@@ -60,7 +59,8 @@ pub(super) struct Columns<'a> {
     numbers: [&'a [i64]; 3],
     text: Vec<Text<'a>>,
     break_glass: &'a BooleanArray,
-    patients: &'a ListArray,
+    /// Where the patients of each row begin and end, and all patients.
+    patients: (&'a [i32], &'a StringArray),
     salt_public: &'a FixedSizeBinaryArray,
     salt_phi: &'a FixedSizeBinaryArray,
     public: &'a LargeBinaryArray,
@@ -89,11 +89,12 @@ impl<'a> Columns<'a> {
             let keys = column(wanted)?.as_dictionary_opt::<Int32Type>()?;
             text.push(Text { column: wanted, keys, values: keys.values().as_string_opt::<i32>()? });
         }
+        let patients = column(Column::Patients)?.as_list_opt::<i32>()?;
         Some(Self {
             numbers: [number(Column::Index)?, number(Column::Time)?, number(Column::ReceivedAt)?],
             text,
             break_glass: column(Column::BreakGlass)?.as_boolean_opt()?,
-            patients: column(Column::Patients)?.as_list_opt::<i32>()?,
+            patients: (patients.value_offsets(), patients.values().as_string_opt::<i32>()?),
             salt_public: column(Column::SaltPublic)?.as_fixed_size_binary_opt()?,
             salt_phi: column(Column::SaltPhi)?.as_fixed_size_binary_opt()?,
             public: column(Column::Public)?.as_binary_opt::<i64>()?,
@@ -114,9 +115,24 @@ impl<'a> Columns<'a> {
         number.or_else(text).or_else(break_glass).or_else(|| (!self.same_patients(at, facets)).then_some(Column::Patients))
     }
 
+    /// The entry of row `at`, from its stored bytes and salts.
+    pub(super) fn entry(&self, at: usize) -> Entry {
+        commit(self.public.value(at), self.phi.value(at), &salt(self.salt_public, at), &salt(self.salt_phi, at))
+    }
+
+    /// Rows.
+    pub(super) fn len(&self) -> usize {
+        self.public.len()
+    }
+
     fn same_patients(&self, at: usize, facets: &Facets<'_>) -> bool {
-        let stored = self.patients.value(at);
-        stored.as_string_opt::<i32>().is_some_and(|stored| stored.iter().eq(facets.patients.iter().map(|patient| Some(&**patient))))
+        let (offsets, values) = self.patients;
+        let (Some(Ok(start)), Some(Ok(end))) =
+            (offsets.get(at).map(|at| usize::try_from(*at)), offsets.get(at + 1).map(|at| usize::try_from(*at)))
+        else {
+            return false;
+        };
+        (start..end).map(|place| values.value(place)).eq(facets.patients.iter().map(|patient| &**patient))
     }
 }
 

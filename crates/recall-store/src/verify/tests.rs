@@ -1,5 +1,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod altered;
+mod erasing;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -13,7 +16,7 @@ use recall_log::verify::{verify_log, verify_partials};
 
 use super::compare::{Difference, differences};
 use super::*;
-use crate::batch::Encoder;
+use crate::batch::{Batch, Encoder};
 use crate::columns::Column;
 use crate::publisher::LogFolder;
 use crate::seams::Clock;
@@ -39,17 +42,16 @@ struct Stopped {
 
 impl Stopped {
     fn new(november: u64, december: u64) -> Self {
+        Self::altered(november, december, |batch| batch)
+    }
+
+    /// With a batch of November's that was altered before it was stored.
+    fn altered(november: u64, december: u64, alter: impl FnOnce(Batch) -> Batch) -> Self {
         let stopped = Self { place: tempfile::tempdir().unwrap() };
         Trail::init(&InitOptions::new(stopped.folder(), stopped.root(), "log.example/trail")).unwrap();
         let clock = Arc::new(Month(AtomicI64::new(NOVEMBER)));
-        let options = OpenOptions {
-            clock: clock.clone(),
-            publish_interval: Duration::ZERO,
-            reserve_bytes: 4_096,
-            ..OpenOptions::new(stopped.folder(), stopped.root())
-        };
-        let trail = Trail::open(options).unwrap();
-        store(&trail, 0..november);
+        let trail = stopped.opened(&clock);
+        submit(&trail, alter(batch(&trail, 0..november)));
         clock.0.fetch_add(31 * DAY, Ordering::SeqCst);
         store(&trail, november..november + december);
         trail.publish_now().unwrap();
@@ -60,8 +62,22 @@ impl Stopped {
         stopped
     }
 
+    fn opened(&self, clock: &Arc<Month>) -> Trail {
+        let options = OpenOptions {
+            clock: clock.clone(),
+            publish_interval: Duration::ZERO,
+            reserve_bytes: 4_096,
+            ..OpenOptions::new(self.folder(), self.root())
+        };
+        Trail::open(options).unwrap()
+    }
+
     fn folder(&self) -> PathBuf {
         self.place.path().join("trail")
+    }
+
+    fn content(&self) -> Content {
+        folder(&self.folder(), &self.root(), &mut |_| true).unwrap()
     }
 
     fn root(&self) -> RootSource {
@@ -69,7 +85,7 @@ impl Stopped {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        folder(&self.folder(), &self.root(), &mut |_| true).unwrap().findings
+        self.content().findings
     }
 
     /// What `recall verify` on a folder looks at, as one answer: is anything wrong?
@@ -121,15 +137,22 @@ impl Stopped {
     }
 }
 
-fn store(trail: &Trail, numbers: std::ops::Range<u64>) {
+fn batch(trail: &Trail, numbers: std::ops::Range<u64>) -> Batch {
     let encoder: Encoder = trail.encoder();
     let mut batch = encoder.batch().unwrap();
     for number in numbers {
         let json = clinic(number);
         batch.push(&Event::parse(json.as_bytes()).unwrap(), &admission(number, &format!("event-{number}"))).unwrap();
     }
-    let submission = Submission::events(vec![batch.finish().unwrap()], Class::Ingest);
-    trail.submit_and_wait(submission).unwrap().unwrap();
+    batch.finish().unwrap()
+}
+
+fn submit(trail: &Trail, batch: Batch) {
+    trail.submit_and_wait(Submission::events(vec![batch], Class::Ingest)).unwrap().unwrap();
+}
+
+fn store(trail: &Trail, numbers: std::ops::Range<u64>) {
+    submit(trail, batch(trail, numbers));
 }
 
 #[test]
@@ -140,7 +163,7 @@ fn a_whole_trail_has_no_findings() {
         steps.push(done);
         true
     });
-    assert_eq!(content.unwrap(), Content { events: 340, erased: 0, findings: vec![] });
+    assert_eq!(content.unwrap(), Content { events: 340, erased: vec![], findings: vec![] });
     assert_eq!(steps, [300, 340]);
     let mut asked = 0;
     let ended = folder(&stopped.folder(), &stopped.root(), &mut |_| {

@@ -1,34 +1,32 @@
-//! The walk over all parts of a snapshot.
+//! The walk over all parts of a snapshot: what is to be done, cut into jobs for all processors, and what their results say together.
 
+use std::num::NonZero;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
-use arrow::array::RecordBatch;
-
-use super::compare::{Difference, differences};
 use super::entries::Entries;
-use super::rows::{Checker, Columns, WANTED};
-use super::{Content, Finding};
+use super::exact::Exact;
+use super::findings::{Findings, event_name, range_name};
+use super::fingerprint::{Fingerprint, Secrets};
+use super::pool::in_order;
+use super::reader::Reader;
+use super::rows::Checker;
+use super::sides::{Sides, Stretch};
+use super::{Content, Erasing, Finding};
 use crate::catalog::Kind;
 use crate::compactor::{DEDUPE, SEGMENTS};
-use crate::dedupe::{Dedupe, RUN, Record, RunRow};
-use crate::encrypted::file_path;
-use crate::keys::PhiAccess;
-use crate::postings::Posting;
+use crate::dedupe::{Dedupe, RUN, Record, Run, RunRow};
+use crate::encrypted::{FileFacts, file_path};
+use crate::postings::{self, Posting};
 use crate::publisher::LogFolder;
-use crate::segment::{POSTINGS, Segment, compare_file, compare_files};
-use crate::snapshot::{Erased, Part, ReadError, Rows, Scan};
+use crate::segment::{EVENTS, POSTINGS, Segment, compare_file};
+use crate::snapshot::{Erased, Part, ReadError, Snapshot};
 use crate::trail::Trail;
 
-/// Findings kept; beyond, they are only counted.
-const MAX_FINDINGS: usize = 1_000;
-/// Events read at once. What can't be read is named in steps of this size.
+/// Events of one job. What can't be read is named up to the end of its job.
 const SLICE_ROWS: u32 = 1 << 15;
-/// Events in a batch: bounds memory, since one may be 1 MiB long.
-const BATCH_ROWS: usize = 256;
-/// Events whose postings and keys are held for comparison.
-const CHUNK_EVENTS: usize = 1 << 21;
 
 pub(super) fn verify(trail: &Trail, progress: &mut dyn FnMut(u64) -> bool) -> Content {
     let log = LogFolder(trail.log_dir());
@@ -38,25 +36,26 @@ pub(super) fn verify(trail: &Trail, progress: &mut dyn FnMut(u64) -> bool) -> Co
         Ok(dedupe) => dedupe,
         Err(error) => return Content { findings: vec![Finding::new(DEDUPE, error)], ..Content::default() },
     };
+    let runs = dedupe.runs();
+    let plan = Plan { segments: trail.folder().join(SEGMENTS), runs: trail.folder().join(DEDUPE), snapshot: &snapshot, index: &runs };
+    let jobs = plan.jobs();
+    let secrets = Secrets::draw(&**trail.random());
+    let reader =
+        || Reader { phi: trail.phi_access(), entries: Entries::new(&log, trail.published()), checker: Checker::new(trail.encoder()) };
+    let work = Work { secrets: &secrets, gone: plan.gone(), index: &runs };
     let mut walk = Walk {
-        segments: trail.folder().join(SEGMENTS),
-        runs: trail.folder().join(DEDUPE),
-        phi: trail.phi_access(),
-        dedupe,
-        entries: Entries::new(&log, trail.published()),
-        checker: Checker::new(trail.encoder()),
+        plan: &plan,
+        unread: work.gone.clone(),
+        reader: reader(),
+        postings: Sides::default(),
+        records: runs.iter().map(|_| Sides::default()).collect(),
         content: Content::default(),
-        beyond: 0,
-        seen: Seen::default(),
-        size: snapshot.size(),
+        findings: Findings::default(),
         progress,
     };
-    for part in snapshot.parts() {
-        if !walk.part(part) {
-            break;
-        }
-    }
-    walk.finish()
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    in_order(&jobs, threads, reader, |reader, job| work.done(reader, job), |job, outcome| walk.take(job, outcome));
+    Content { findings: walk.findings.into_list(), ..walk.content }
 }
 
 /// Opens the runs that the catalog names. A merge may take one away between the two; then the catalog names another.
@@ -76,236 +75,298 @@ fn index_of_repeats(trail: &Trail) -> Result<Dedupe, ReadError> {
     opened
 }
 
-struct Walk<'a> {
+/// What is verified.
+struct Plan<'a> {
     segments: PathBuf,
     runs: PathBuf,
-    phi: PhiAccess,
-    dedupe: Dedupe,
-    entries: Entries<'a>,
-    checker: Checker,
+    snapshot: &'a Snapshot,
+    index: &'a [Arc<Run>],
+}
+
+/// One piece of work, or a point at which results are looked at together.
+enum Job<'a> {
+    Erased(&'a Erased),
+    /// Compare a file with the digest in the catalog. The place is named with what is found.
+    File {
+        place: String,
+        path: PathBuf,
+        facts: &'a FileFacts,
+    },
+    /// Read and check events; `run` is the run of the index of repeats that must know them.
+    Rows {
+        part: &'a Part,
+        rows: Range<u32>,
+        run: Option<usize>,
+    },
+    /// Read a row group of a posting file.
+    Postings {
+        segment: &'a Arc<Segment>,
+        group: usize,
+    },
+    /// All of a segment has been read.
+    Segment {
+        part: &'a Part,
+        segment: &'a Arc<Segment>,
+    },
+    /// Read a row group of a run.
+    Records {
+        run: usize,
+        group: usize,
+    },
+    /// All of a run, and all events, have been read.
+    Run {
+        run: usize,
+    },
+}
+
+/// What a job found.
+enum Outcome {
+    File(Result<(), ReadError>),
+    Rows(Checked),
+    Postings(Result<Stretch<Posting>, ReadError>),
+    Records(Result<Stretch<Record>, ReadError>),
+    /// There is nothing to do but to look.
+    Look,
+}
+
+/// What a stretch of events says.
+#[derive(Default)]
+struct Checked {
+    findings: Findings,
+    /// The first row that was not reached.
+    next: u32,
+    postings: Fingerprint,
+    records: Fingerprint,
+}
+
+impl<'a> Plan<'a> {
+    fn jobs(&self) -> Vec<Job<'a>> {
+        let mut jobs = Vec::new();
+        for part in self.snapshot.parts() {
+            match part {
+                Part::Erased(erased) => jobs.push(Job::Erased(erased)),
+                Part::Fresh(_) => {
+                    let cut = |start: u32| (start, start.saturating_add(SLICE_ROWS).min(part.count()));
+                    let starts = (0..part.count()).step_by(usize::try_from(SLICE_ROWS).unwrap_or(usize::MAX));
+                    jobs.extend(starts.map(cut).map(|(start, end)| Job::Rows { part, rows: start..end, run: None }));
+                }
+                Part::Segment(segment) => self.segment(part, segment, &mut jobs),
+            }
+        }
+        for (run, opened) in self.index.iter().enumerate() {
+            let path = file_path(&self.runs, opened.row.id, RUN);
+            jobs.push(Job::File { place: DEDUPE.to_owned(), path, facts: &opened.row.file });
+            jobs.extend((0..opened.groups()).map(|group| Job::Records { run, group }));
+            jobs.push(Job::Run { run });
+        }
+        jobs
+    }
+
+    fn segment(&self, part: &'a Part, segment: &'a Arc<Segment>, jobs: &mut Vec<Job<'a>>) {
+        let row = segment.row();
+        for (extension, facts) in [(EVENTS, &row.events), (POSTINGS, &row.postings)] {
+            let place = range_name(row.first_index, row.count);
+            jobs.push(Job::File { place, path: file_path(&self.segments, row.id, extension), facts });
+        }
+        let mut start = 0;
+        while start < row.count {
+            let (run, border) = self.run_of(row.first_index.saturating_add(start.into()));
+            let border = u32::try_from(border.saturating_sub(row.first_index)).unwrap_or(u32::MAX);
+            let end = start.saturating_add(SLICE_ROWS).min(row.count).min(border).max(start.saturating_add(1));
+            jobs.push(Job::Rows { part, rows: start..end, run });
+            start = end;
+        }
+        jobs.extend((0..segment.posting_groups()).map(|group| Job::Postings { segment, group }));
+        jobs.push(Job::Segment { part, segment });
+    }
+
+    /// The run that holds event `index`, and the first event that is in another or none.
+    fn run_of(&self, index: u64) -> (Option<usize>, u64) {
+        let next = self.index.partition_point(|run| run.row.first_index <= index);
+        let own = next.checked_sub(1).and_then(|own| Some((own, self.index.get(own)?.row.range())));
+        match own.filter(|(_, range)| range.contains(&index)) {
+            Some((own, range)) => (Some(own), range.end),
+            None => (None, self.index.get(next).map_or(u64::MAX, |run| run.row.first_index)),
+        }
+    }
+
+    /// Events without content, ascending: the index of repeats knows them for ever.
+    fn gone(&self) -> Vec<Range<u64>> {
+        self.snapshot.parts().iter().filter(|part| matches!(part, Part::Erased(_))).map(|part| part.first_index()..part.end()).collect()
+    }
+}
+
+/// What all threads share.
+struct Work<'a> {
+    secrets: &'a Secrets,
+    gone: Vec<Range<u64>>,
+    index: &'a [Arc<Run>],
+}
+
+impl Work<'_> {
+    fn done(&self, reader: &mut Reader<'_>, job: &Job<'_>) -> Outcome {
+        match job {
+            Job::File { path, facts, .. } => Outcome::File(compare_file(path, facts)),
+            Job::Rows { part, rows, run } => Outcome::Rows(self.rows(reader, part, rows.clone(), *run)),
+            Job::Postings { segment, group } => Outcome::Postings(self.postings(segment, *group)),
+            Job::Records { run, group } => Outcome::Records(self.records(*run, *group)),
+            Job::Erased(_) | Job::Segment { .. } | Job::Run { .. } => Outcome::Look,
+        }
+    }
+
+    fn rows(&self, reader: &mut Reader<'_>, part: &Part, rows: Range<u32>, run: Option<usize>) -> Checked {
+        let mut checked = Checked::default();
+        let (mut findings, start) = (Findings::default(), rows.start);
+        let fingerprints = matches!(part, Part::Segment(_));
+        checked.next = reader.read(part, rows, &mut findings, |event| {
+            if fingerprints {
+                event.postings.iter().for_each(|posting| checked.postings.add(self.secrets, posting));
+                checked.records.add(self.secrets, &event.record);
+            }
+        });
+        if fingerprints && run.is_none() {
+            let first = part.first_index().saturating_add(start.into());
+            for index in first..part.first_index().saturating_add(checked.next.into()) {
+                findings.push(event_name(index), "no run of the index of repeats covers it");
+            }
+        }
+        Checked { findings, ..checked }
+    }
+
+    fn postings(&self, segment: &Segment, group: usize) -> Result<Stretch<Posting>, ReadError> {
+        let mut stretch = Stretch::default();
+        for rows in segment.posting_group(group)? {
+            let rows = rows?;
+            let (tokens, rows) = postings::columns(&rows)?;
+            tokens.iter().zip(rows).for_each(|(token, row)| stretch.add(self.secrets, (*token, row.cast_unsigned()), false));
+        }
+        Ok(stretch)
+    }
+
+    fn records(&self, run: usize, group: usize) -> Result<Stretch<Record>, ReadError> {
+        let mut stretch = Stretch::default();
+        let Some(run) = self.index.get(run) else { return Ok(stretch) };
+        for record in run.group(group)? {
+            let record = record?;
+            stretch.add(self.secrets, record, within(&self.gone, record.seen().index));
+        }
+        Ok(stretch)
+    }
+}
+
+/// Takes the results in order.
+struct Walk<'a> {
+    plan: &'a Plan<'a>,
+    /// Events that could not be read, erased ones among them.
+    unread: Vec<Range<u64>>,
+    reader: Reader<'a>,
+    /// Of the segment that is read now.
+    postings: Sides<Posting>,
+    /// Of each run.
+    records: Vec<Sides<Record>>,
     content: Content,
-    beyond: usize,
-    seen: Seen,
-    size: u64,
+    findings: Findings,
     progress: &'a mut dyn FnMut(u64) -> bool,
 }
 
-/// What the index of repeats must hold of the events read since it was compared last.
-#[derive(Default)]
-struct Seen {
-    records: Vec<Record>,
-    /// Indexes, ascending.
-    readable: Vec<Range<u64>>,
-}
-
-/// What the posting file of a segment must hold of some of its rows.
-#[derive(Default)]
-struct Posted {
-    postings: Vec<Posting>,
-    /// Rows, ascending.
-    readable: Vec<Range<u32>>,
-}
-
-impl Walk<'_> {
-    fn found(&mut self, place: impl std::fmt::Display, what: impl std::fmt::Display) {
-        if self.content.findings.len() < MAX_FINDINGS {
-            self.content.findings.push(Finding::new(place, what));
-        } else {
-            self.beyond = self.beyond.saturating_add(1);
-        }
-    }
-
-    fn part(&mut self, part: &Part) -> bool {
-        match part {
-            Part::Erased(erased) => self.erased(erased),
-            Part::Fresh(_) => self.rows(part, 0..part.count(), None).is_some(),
-            Part::Segment(segment) => self.segment(part, segment),
-        }
-    }
-
-    fn erased(&mut self, erased: &Erased) -> bool {
-        match erased.by {
-            Some(by) if by < self.size => self.content.erased = self.content.erased.saturating_add(erased.count.into()),
-            Some(by) => self.found(range_name(erased.first_index, erased.count), format!("erased by event {by}, which is not there")),
-            // Lost, and named as such when the trail was opened.
-            None => {}
-        }
-        (self.progress)(erased.first_index.saturating_add(erased.count.into()))
-    }
-
-    fn segment(&mut self, part: &Part, segment: &Arc<Segment>) -> bool {
-        for damage in compare_files(&self.segments, segment.row()) {
-            self.found(range_name(segment.first_index(), segment.count()), damage);
-        }
-        let chunk = u32::try_from(CHUNK_EVENTS).unwrap_or(u32::MAX);
-        let mut start = 0;
-        while start < segment.count() {
-            let end = start.saturating_add(chunk).min(segment.count());
-            let mut posted = Posted::default();
-            if self.rows(part, start..end, Some(&mut posted)).is_none() {
-                return false;
+impl<'a> Walk<'a> {
+    /// Takes the result of a job; false ends the work.
+    fn take(&mut self, job: &Job<'_>, outcome: Option<Outcome>) -> bool {
+        match (job, outcome) {
+            (Job::Erased(erased), _) => return self.erased(erased),
+            (Job::Rows { part, rows, run }, Some(Outcome::Rows(checked))) => return self.rows(part, rows, *run, checked),
+            (Job::Rows { part, rows, run }, _) => {
+                let mut checked = Checked { next: rows.start, ..Checked::default() };
+                let first = part.first_index().saturating_add(rows.start.into());
+                checked.findings.push(range_name(first, rows.end.saturating_sub(rows.start)), "reading it failed");
+                return self.rows(part, rows, *run, checked);
             }
-            self.postings(segment, posted);
-            if self.seen.records.len() >= CHUNK_EVENTS {
-                self.repeats();
+            (Job::File { .. }, Some(Outcome::File(Ok(())))) => {}
+            (Job::File { place, .. }, Some(Outcome::File(Err(error)))) => self.findings.push(place, error),
+            (Job::File { place, .. }, _) => self.findings.push(place, "reading a file of it failed"),
+            (Job::Postings { .. }, Some(Outcome::Postings(stretch))) => self.postings.found(stretch),
+            (Job::Postings { .. }, _) => self.postings.doubt(),
+            (Job::Segment { part, segment }, _) => {
+                let sides = std::mem::take(&mut self.postings);
+                if !sides.agree() {
+                    self.exact().postings(part, segment);
+                }
             }
-            start = end;
+            (Job::Records { run, .. }, Some(Outcome::Records(stretch))) => self.of_run(*run, |sides| sides.found(stretch)),
+            (Job::Records { run, .. }, _) => self.of_run(*run, Sides::doubt),
+            (Job::Run { run }, _) => {
+                if let (Some(sides), Some(opened)) = (self.records.get(*run), self.plan.index.get(*run))
+                    && !sides.agree()
+                {
+                    self.exact().records(opened);
+                }
+            }
         }
         true
     }
 
-    /// Reads rows slice by slice and checks each; `None` if the work was ended. `posted` gathers what a segment's other files must say.
-    fn rows(&mut self, part: &Part, rows: Range<u32>, mut posted: Option<&mut Posted>) -> Option<()> {
-        let mut start = rows.start;
-        while start < rows.end {
-            let end = start.saturating_add(SLICE_ROWS).min(rows.end);
-            let mut next = start;
-            if let Err(error) = self.slice(part, start..end, &mut next, posted.as_deref_mut()) {
-                self.found(range_name(part.first_index().saturating_add(next.into()), end.saturating_sub(next)), error);
-            }
-            if let Some(posted) = posted.as_deref_mut().filter(|_| next > start) {
-                let index = |row: u32| part.first_index().saturating_add(row.into());
-                posted.readable.push(start..next);
-                self.seen.readable.push(index(start)..index(next));
-            }
-            start = end;
-            if !(self.progress)(part.first_index().saturating_add(end.into())) {
-                return None;
-            }
+    fn exact(&mut self) -> Exact<'_, 'a> {
+        Exact {
+            segments: &self.plan.segments,
+            runs: &self.plan.runs,
+            parts: self.plan.snapshot.parts(),
+            unread: &self.unread,
+            reader: &mut self.reader,
+            findings: &mut self.findings,
         }
-        Some(())
     }
 
-    /// Checks rows; `next` is the first that was not reached.
-    fn slice(&mut self, part: &Part, rows: Range<u32>, next: &mut u32, mut posted: Option<&mut Posted>) -> Result<(), ReadError> {
-        let phi = self.phi.clone();
-        let end = rows.end;
-        let scan = Scan { columns: WANTED.to_vec(), rows: Rows::Range(rows), predicate: None, batch_rows: BATCH_ROWS, phi: Some(&phi) };
-        for batch in part.scan(scan)? {
-            self.batch(&batch?, part, next, posted.as_deref_mut())?;
+    fn of_run(&mut self, run: usize, change: impl FnOnce(&mut Sides<Record>)) {
+        if let Some(sides) = self.records.get_mut(run) {
+            change(sides);
         }
-        if *next == end { Ok(()) } else { Err(ReadError::damaged(part_name(part), "it holds fewer events than it should")) }
     }
 
-    fn batch(&mut self, batch: &RecordBatch, part: &Part, next: &mut u32, mut posted: Option<&mut Posted>) -> Result<(), ReadError> {
-        let columns = Columns::of(batch).ok_or_else(|| ReadError::damaged(part_name(part), "a column has the wrong type"))?;
-        for at in 0..batch.num_rows() {
-            let index = part.first_index().saturating_add(u64::from(*next));
-            match self.checker.check(&columns, at, index, *next) {
-                Err(error) => self.found(event_name(index), error),
-                Ok(checked) => {
-                    self.compare(index, &checked.entry, checked.differs);
-                    if let Some(posted) = posted.as_deref_mut() {
-                        posted.postings.extend(checked.postings);
-                        self.seen.records.push(checked.record);
-                    }
+    fn erased(&mut self, erased: &Erased) -> bool {
+        let end = erased.first_index.saturating_add(erased.count.into());
+        if let Some(by) = erased.by {
+            match self.not_recorded(by, end) {
+                None => self.content.add_erased(Erasing { by, events: erased.count.into() }),
+                Some(problem) => {
+                    self.findings.push(range_name(erased.first_index, erased.count), format!("erased by event {by}, {problem}"))
                 }
             }
-            *next = next.saturating_add(1);
-            self.content.events = self.content.events.saturating_add(1);
         }
-        Ok(())
+        // Those without a record are lost, and were named as such when the trail was opened.
+        (self.progress)(end)
     }
 
-    fn compare(&mut self, index: u64, entry: &[u8], differs: Option<crate::columns::Column>) {
-        if let Some(column) = differs {
-            self.found(event_name(index), format!("column `{}` does not say what the event says", column.name()));
-        }
-        if self.entries.covers(index) {
-            match self.entries.holds(index, entry) {
-                Ok(true) => {}
-                Ok(false) => self.found(event_name(index), "its content is not what its entry in the log commits to"),
-                Err(error) => self.found(event_name(index), error),
-            }
+    /// Why event `by` can't be the one that records an erasure of events before `end`.
+    fn not_recorded(&self, by: u64, end: u64) -> Option<&'static str> {
+        match self.plan.snapshot.locate(by) {
+            None => Some("which is not there"),
+            Some((Part::Erased(Erased { by: None, .. }), _)) => Some("which is lost"),
+            Some(_) if by < end => Some("which came before it"),
+            Some(_) => None,
         }
     }
 
-    fn postings(&mut self, segment: &Segment, mut posted: Posted) {
-        posted.postings.sort_unstable();
-        let place = file_path(&self.segments, segment.row().id, POSTINGS);
-        let mut differing = Vec::new();
-        let compared = segment.postings(0).and_then(|stored| {
-            let stored = stored.filter(|posting| posting.as_ref().map_or(true, |posting| within(&posted.readable, posting.1)));
-            differences(&posted.postings, stored, |difference| differing.push(difference))
-        });
-        for difference in differing {
-            let (row, what) = match difference {
-                Difference::Missing((_, row)) => (row, "lacks a posting, so that it is not found"),
-                Difference::Extra((_, row)) => (row, "has a posting that the event knows nothing of"),
-            };
-            self.found(event_name(segment.first_index().saturating_add(row.into())), format!("{what} ({})", place.display()));
-        }
-        if let Err(error) = compared {
-            self.found(range_name(segment.first_index(), segment.count()), error);
-        }
-    }
-
-    /// Compares the index of repeats with the events read since the last time.
-    fn repeats(&mut self) {
-        let Seen { records, readable } = std::mem::take(&mut self.seen);
-        let runs = match self.dedupe.records() {
-            Ok(runs) => runs,
-            Err(error) => return self.found(DEDUPE, error),
-        };
-        let mut known = Vec::new();
-        for (row, stored) in runs {
-            let range = row.range();
-            let mut own: Vec<Record> = records.iter().filter(|record| range.contains(&record.seen().index)).copied().collect();
-            known.push(range);
-            own.sort_unstable();
-            let place = file_path(&self.runs, row.id, RUN);
-            let mut differing = Vec::new();
-            let stored = stored.filter(|record| record.as_ref().map_or(true, |record| within(&readable, record.seen().index)));
-            let compared = differences(&own, stored, |difference| differing.push(difference));
-            for difference in differing {
-                let (Difference::Missing(record) | Difference::Extra(record)) = difference;
-                let what = if matches!(difference, Difference::Missing(_)) {
-                    "is not known to the index of repeats"
-                } else {
-                    "is known by another key to the index of repeats"
-                };
-                self.found(event_name(record.seen().index), format!("{what} ({})", place.display()));
-            }
-            if let Err(error) = compared {
-                self.found(place.display(), error);
+    fn rows(&mut self, part: &Part, rows: &Range<u32>, run: Option<usize>, checked: Checked) -> bool {
+        let index = |row: u32| part.first_index().saturating_add(row.into());
+        self.content.events = self.content.events.saturating_add(checked.next.saturating_sub(rows.start).into());
+        self.findings.append(checked.findings);
+        if matches!(part, Part::Segment(_)) {
+            self.postings.expect(&checked.postings);
+            run.iter().for_each(|run| self.of_run(*run, |sides| sides.expect(&checked.records)));
+            if checked.next < rows.end {
+                self.postings.doubt();
+                run.iter().for_each(|run| self.of_run(*run, Sides::doubt));
+                let unread = index(checked.next)..index(rows.end);
+                let at = self.unread.partition_point(|other| other.start < unread.start);
+                self.unread.insert(at, unread);
             }
         }
-        for record in records.iter().filter(|record| !known.iter().any(|range| range.contains(&record.seen().index))) {
-            self.found(event_name(record.seen().index), "no run of the index of repeats covers it");
-        }
-    }
-
-    fn finish(mut self) -> Content {
-        self.repeats();
-        for row in self.dedupe.rows() {
-            if let Err(error) = compare_file(&file_path(&self.runs, row.id, RUN), &row.file) {
-                self.found(DEDUPE, error);
-            }
-        }
-        if self.beyond > 0 {
-            self.content.findings.push(Finding::new("trail", format!("{} more findings are not listed", self.beyond)));
-        }
-        self.content
+        (self.progress)(index(rows.end))
     }
 }
 
 /// Does one of the ranges, which are ascending, hold it?
-fn within<T: PartialOrd>(ranges: &[Range<T>], value: T) -> bool {
+pub(super) fn within<T: PartialOrd>(ranges: &[Range<T>], value: T) -> bool {
     let after = ranges.partition_point(|range| range.start <= value);
     after.checked_sub(1).and_then(|at| ranges.get(at)).is_some_and(|range| range.contains(&value))
-}
-
-fn event_name(index: u64) -> String {
-    format!("event {index}")
-}
-
-fn range_name(first_index: u64, count: u32) -> String {
-    match count {
-        0 | 1 => event_name(first_index),
-        _ => format!("events {first_index} to {}", first_index.saturating_add(u64::from(count)).saturating_sub(1)),
-    }
-}
-
-fn part_name(part: &Part) -> String {
-    range_name(part.first_index(), part.count())
 }

@@ -4,9 +4,9 @@ use datafusion::logical_expr::expr::Like;
 use datafusion::logical_expr::{Expr, col, lit};
 use datafusion::scalar::ScalarValue;
 
-use super::field::{Field, Kind, Place};
-use super::{Filter, Glyph, Pattern, Span};
 use crate::functions::{has_patient, patient_like, probe};
+use crate::query::field::{Field, Kind, Place};
+use crate::query::{Filter, Glyph, Pattern, Span};
 use crate::values::Probe;
 
 /// The reader may not ask for a field, since it holds PHI.
