@@ -2,6 +2,7 @@
 
 mod folder_check;
 
+use indicatif::ProgressBar;
 use recall_log::checkpoint::Checkpoint;
 use recall_log::note::Verifier;
 use recall_log::proof::{Disclosure, Receipt};
@@ -110,14 +111,21 @@ fn check_url(url: &str, log: Option<Verifier>) -> Result<Report, Failure> {
     let note =
         note.ok_or_else(|| Failure::unreachable(format!("{url} serves no checkpoint: nothing is published yet, or this is no log")))?;
     let mut report = Report::default();
-    check_tree(&source, &note, log, &mut report);
+    let bar = output::progress(checkpoint_of(&note).map(|checkpoint| checkpoint.size), false, "entries");
+    check_tree(&source, &note, log, &bar, &mut report);
+    bar.finish_and_clear();
     report.not_made.push("content of events: it is not served; verify the folder with its root key".into());
     Ok(report)
 }
 
 /// Verifies checkpoint, bundles and tiles of a log.
-pub fn check_tree(source: &dyn TileSource, note: &[u8], log: Option<Verifier>, report: &mut Report) -> Option<Checkpoint> {
-    let bar = output::progress(checkpoint_of(note).map(|checkpoint| checkpoint.size), false, "entries");
+pub fn check_tree(
+    source: &dyn TileSource,
+    note: &[u8],
+    log: Option<Verifier>,
+    bar: &ProgressBar,
+    report: &mut Report,
+) -> Option<Checkpoint> {
     let mut seen = |first: u64, entries: &[&[u8]]| bar.set_position(first + entries.len() as u64);
     let head = match log {
         Some(log) => {
@@ -139,7 +147,6 @@ pub fn check_tree(source: &dyn TileSource, note: &[u8], log: Option<Verifier>, r
             head
         }
     };
-    bar.finish_and_clear();
     if let Some(checkpoint) = &head {
         report.size = checkpoint.size;
         report.made.push(format!("tree: every entry, hash and the root of {} events", checkpoint.size));

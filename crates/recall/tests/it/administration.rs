@@ -225,4 +225,7 @@ fn a_shredded_epoch_is_gone_and_said_to_be() {
     assert_eq!(server.stop(), Some(0));
     let verified: Value = serde_json::from_str(&done(&["--json", "verify", "--data", &trail.data()])).unwrap();
     assert_eq!(verified["findings"], json!([]));
+    let by = format!(" events, as event {} records", done_as["recorded_as"]);
+    let said = |line: &Value| line.as_str().is_some_and(|line| line.starts_with("erased: ") && line.ends_with(&by));
+    assert!(verified["checked"].as_array().unwrap().iter().any(said), "{verified}");
 }
