@@ -210,6 +210,21 @@ fn damaged_and_missing_files_are_named() {
     }
 }
 
+/// Parquet looks for its mark at the end of a file alone; the digest in the catalog covers what no reader looks at.
+#[test]
+fn a_byte_that_no_reader_looks_at_is_watched() {
+    for (parent, extension) in [("segments", "events"), ("segments", "postings"), ("dedupe", "run")] {
+        let stopped = Stopped::new(30, 5);
+        let path = stopped.file(parent, extension);
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[0] ^= 1;
+        fs::write(&path, bytes).unwrap();
+        let found = stopped.findings();
+        let name = path.file_name().unwrap().to_str().unwrap();
+        assert!(matches!(&found[..], [one] if one.what.contains(name) && one.what.contains("not those that were written")), "{found:?}");
+    }
+}
+
 #[test]
 fn an_entry_that_commits_to_other_content_is_named() {
     let stopped = Stopped::new(300, 5);

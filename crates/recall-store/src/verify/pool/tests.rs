@@ -12,7 +12,7 @@ fn results_come_in_the_order_of_the_jobs_whoever_is_first() {
         let work = |tools: &mut u64, job: &u64| {
             *tools += 1;
             // Every seventh job takes longer than the others.
-            let steps = if job % 7 == 0 { 20_000 } else { 10 };
+            let steps = if job.is_multiple_of(7) { 20_000 } else { 10 };
             std::hint::black_box((0..steps).fold(*job, |sum, step| std::hint::black_box(sum ^ step)));
             job * 2
         };
