@@ -52,15 +52,16 @@ impl std::fmt::Debug for Lookup {
 }
 
 impl Access {
-    /// What all of `filters` together let a reader leave out.
+    /// What all of `filters` together let a reader leave out, who may see PHI or not. Rows that are found before a filter sees them tell
+    /// something by their errors, their number and their cost; so nothing may find rows that the reader's own columns would not.
     #[must_use]
-    pub fn of(filters: &[Expr]) -> Self {
+    pub fn of(filters: &[Expr], phi: bool) -> Self {
         let mut access = Self::default();
         let mut lookups = Vec::new();
         for filter in filters {
             access.index = both(access.index, span(filter, "index"));
             access.time = both(access.time, span(filter, "time"));
-            lookups.extend(lookup(filter));
+            lookups.extend(lookup(filter, phi));
         }
         access.lookup = all(lookups);
         access
@@ -71,39 +72,59 @@ fn all(mut lookups: Vec<Lookup>) -> Option<Lookup> {
     if lookups.len() > 1 { Some(Lookup::All(lookups)) } else { lookups.pop() }
 }
 
-fn lookup(expr: &Expr) -> Option<Lookup> {
+/// Either of two, each of which stands once: a posting that two would look up is looked up once.
+fn any(a: Lookup, b: Lookup) -> Lookup {
+    let each = |lookup| if let Lookup::Any(any) = lookup { any } else { vec![lookup] };
+    let mut found: Vec<Lookup> = Vec::new();
+    for lookup in each(a).into_iter().chain(each(b)) {
+        if !found.contains(&lookup) {
+            found.push(lookup);
+        }
+    }
+    Lookup::Any(found)
+}
+
+fn lookup(expr: &Expr, phi: bool) -> Option<Lookup> {
+    let of = |expr| lookup(expr, phi);
     match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => all(lookup(left).into_iter().chain(lookup(right)).collect()),
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(Lookup::Any(vec![lookup(left)?, lookup(right)?])),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => all(of(left).into_iter().chain(of(right)).collect()),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => Some(any(of(left)?, of(right)?)),
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
             let (name, value) = column(left).zip(text(right)).or_else(|| column(right).zip(text(left)))?;
-            indexed(name, value)
+            indexed(name, value, phi)
         }
         Expr::InList(list) if !list.negated => {
             let name = column(&list.expr)?;
-            list.list.iter().map(|item| indexed(name, text(item)?)).collect::<Option<_>>().map(Lookup::Any)
+            let each = list.list.iter().map(|item| indexed(name, text(item)?, phi)).collect::<Option<Vec<_>>>()?;
+            Some(each.into_iter().fold(Lookup::Any(Vec::new()), any))
         }
         Expr::ScalarFunction(call) if call.func.name() == functions::HAS_PATIENT.name() => match call.args.as_slice() {
-            [patients, id] if column(patients) == Some("patients") => Some(Lookup::Token(TokenKind::Patient, text(id)?.to_owned())),
+            [patients, id] if phi && column(patients) == Some("patients") => Some(Lookup::Token(TokenKind::Patient, text(id)?.to_owned())),
             _ => None,
         },
         Expr::ScalarFunction(call) => as_probe(&call.func)?.equality().and_then(|(path, value)| match path.as_str() {
-            "actor.id" => indexed("actor", value),
+            "actor.id" => Some(either_part(TokenKind::Actor, TokenKind::HiddenActor, value, phi)),
             _ => None,
         }),
-        Expr::IsTrue(inner) => lookup(inner),
+        Expr::IsTrue(inner) => of(inner),
         _ => None,
     }
 }
 
-/// Columns whose values are indexed.
-fn indexed(column: &str, value: &str) -> Option<Lookup> {
+/// Columns whose values are indexed. The column `actor` is null where the PHI part has the actor; `session` is so for readers without a
+/// right to PHI.
+fn indexed(column: &str, value: &str, phi: bool) -> Option<Lookup> {
     match column {
         "actor" => Some(Lookup::Token(TokenKind::Actor, value.to_owned())),
-        "session" => Some(Lookup::Token(TokenKind::Session, value.to_owned())),
+        "session" => Some(either_part(TokenKind::Session, TokenKind::HiddenSession, value, phi)),
         "id" => Some(Lookup::Id(value.to_owned())),
         _ => None,
     }
+}
+
+fn either_part(public: TokenKind, hidden: TokenKind, value: &str, phi: bool) -> Lookup {
+    let token = |kind| Lookup::Token(kind, value.to_owned());
+    if phi { any(token(public), token(hidden)) } else { token(public) }
 }
 
 /// A column, also under one of the casts that planning adds: they keep texts equal and times in order. Two casts may not.

@@ -53,7 +53,7 @@ const COLUMNS: [(&str, Origin); 26] = [
     ("app", Origin::Stored(Column::App)),
     ("ip", Origin::Derived(Derived::Ip)),
     ("rows", Origin::Derived(Derived::Rows)),
-    ("patients", Origin::Stored(Column::Patients)),
+    (PATIENTS, Origin::Stored(Column::Patients)),
     ("event", Origin::Derived(Derived::Event)),
     (PUBLIC, Origin::Stored(Column::Public)),
     (PHI, Origin::Stored(Column::Phi)),
@@ -61,6 +61,8 @@ const COLUMNS: [(&str, Origin); 26] = [
     (SALT_PHI, Origin::Stored(Column::SaltPhi)),
 ];
 
+/// The column that holds PHI.
+pub const PATIENTS: &str = "patients";
 /// The hidden column of the public part's bytes.
 pub const PUBLIC: &str = "$public";
 /// The hidden column of the PHI part's bytes; null where the reader may not see them.

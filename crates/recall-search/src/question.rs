@@ -111,7 +111,7 @@ impl Question {
     /// Where a filter is not one over the table.
     pub fn new(schema: SchemaRef, filters: &[Expr], phi: bool, props: &ExecutionProps) -> Result<Self> {
         let filters: Vec<Expr> = filters.iter().cloned().map(without_merging).flat_map(split_conjunction_owned).collect();
-        let access = Access::of(&filters);
+        let access = Access::of(&filters, phi);
         // A scan's test needs a column to look at; one that has none is left to the last stage.
         let scanned = |filter: &Expr| names(filter).iter().all(|name| is_cheap(name)) && !stored(names(filter).into_iter(), phi).is_empty();
         let cheap = Stage::new(filters.iter().filter_map(cheap_part).filter(scanned).collect(), props)?;

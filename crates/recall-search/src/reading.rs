@@ -140,7 +140,7 @@ impl Reading {
     fn ready(&self, lookup: &Lookup) -> Result<Ready, ReadError> {
         let each = |lookups: &[Lookup]| lookups.iter().map(|lookup| self.ready(lookup)).collect::<Result<Vec<_>, _>>();
         Ok(match lookup {
-            Lookup::Token(kind, value) => Ready::Token(self.view.tokens.token(*kind, value)),
+            Lookup::Token(kind, value) => Ready::Token(self.view.tokens.searched(*kind, value, self.view.phi.as_ref())?),
             Lookup::Id(id) => {
                 let mut indexes = (self.view.find_id)(id)?;
                 indexes.sort_unstable();

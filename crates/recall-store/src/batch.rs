@@ -161,10 +161,12 @@ pub(crate) struct Facts {
 impl Facts {
     /// Adds the distinct tokens of one event: two identifiers may share one, and a posting is a member of a set.
     pub(crate) fn push_postings(&mut self, row: u32, facets: &Facets<'_>, mut token: impl FnMut(TokenKind, &str) -> Token) {
+        let (actor, session) =
+            if facets.actor_hidden { (TokenKind::HiddenActor, TokenKind::HiddenSession) } else { (TokenKind::Actor, TokenKind::Session) };
         let from = self.postings.len();
         self.postings.extend(facets.patients.iter().map(|patient| (token(TokenKind::Patient, patient).sorted(), row)));
-        self.postings.extend(facets.actor_token.iter().map(|actor| (token(TokenKind::Actor, actor).sorted(), row)));
-        self.postings.extend(facets.session.iter().map(|session| (token(TokenKind::Session, session).sorted(), row)));
+        self.postings.extend(facets.actor_token.iter().map(|value| (token(actor, value).sorted(), row)));
+        self.postings.extend(facets.session.iter().map(|value| (token(session, value).sorted(), row)));
         let own = self.postings.get_mut(from..).unwrap_or_default();
         own.sort_unstable();
         if own.iter().zip(own.iter().skip(1)).any(|(posting, next)| posting == next) {

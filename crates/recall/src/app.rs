@@ -149,6 +149,9 @@ impl From<SearchError> for Problem {
 
 impl From<SqlError> for Problem {
     fn from(error: SqlError) -> Self {
-        Self::bad_request(format!("sql: {error}"))
+        match error {
+            SqlError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, format!("sql: {error}")),
+            _ => Self::bad_request(format!("sql: {error}")),
+        }
     }
 }

@@ -34,6 +34,8 @@ pub struct Facets<'a> {
     pub actor: Option<Cow<'a, str>>,
     /// The actor's id, whichever part has it: what its posting is made of.
     pub actor_token: Option<Cow<'a, str>>,
+    /// Whether actor and session lie in the PHI part.
+    pub actor_hidden: bool,
     /// The actor's session, whichever part has it.
     pub session: Option<Cow<'a, str>>,
     /// Purposes, joined by a space; empty where there is none.
@@ -68,6 +70,7 @@ impl<'a> Facets<'a> {
             actor_type: event.actor.kind,
             actor: if hidden { None } else { actor.clone() },
             actor_token: actor,
+            actor_hidden: hidden,
             session: borrowed(&event.actor.session_id),
             purpose: joined(event.purpose.iter().map(|purpose| Cow::Borrowed(&**purpose)).collect()),
             protocol: borrowed(&event.request.protocol),
@@ -144,6 +147,7 @@ impl<'a> Facets<'a> {
         reader.end()?;
         let mut of_actors = Vec::new();
         if let Some(actor) = hidden {
+            self.actor_hidden = true;
             self.actor_token = filled(actor.id);
             self.session = filled(actor.session);
             of_actors = actor.patients;

@@ -149,6 +149,7 @@ proptest! {
         let without_phi = Facets {
             patients: Vec::new(),
             actor_token: facets.actor.clone(),
+            actor_hidden: false,
             session: if hidden { None } else { facets.session.clone() },
             ..facets
         };

@@ -7,7 +7,7 @@ use recall_store::token::TokenKind;
 
 use super::{Access, Lookup, certain_part, cheap_part};
 use crate::functions::{has_patient, probe};
-use crate::query::Span;
+use crate::query::{Pattern, Span};
 use crate::values::Probe;
 
 fn token(kind: TokenKind, value: &str) -> Lookup {
@@ -15,11 +15,11 @@ fn token(kind: TokenKind, value: &str) -> Lookup {
 }
 
 fn lookup(expr: Expr) -> Option<Lookup> {
-    Access::of(&[expr]).lookup
+    Access::of(&[expr], true).lookup
 }
 
 fn index(expr: Expr) -> (Option<i64>, Option<i64>) {
-    let Span { low, high } = Access::of(&[expr]).index;
+    let Span { low, high } = Access::of(&[expr], true).index;
     (low, high)
 }
 
@@ -29,18 +29,38 @@ fn at(micros: i64) -> Expr {
 
 #[test]
 fn postings_serve_equality_and_what_is_built_of_it() {
-    let (a, s, p) = (token(TokenKind::Actor, "a"), token(TokenKind::Session, "s"), token(TokenKind::Patient, "p"));
+    let (a, p) = (token(TokenKind::Actor, "a"), token(TokenKind::Patient, "p"));
+    let sessions = [token(TokenKind::Session, "s"), token(TokenKind::HiddenSession, "s")];
+    let s = Lookup::Any(sessions.to_vec());
     assert_eq!(lookup(col("actor").eq(lit("a"))), Some(a.clone()));
     assert_eq!(lookup(lit("a").eq(col("actor"))), Some(a.clone()));
     assert_eq!(lookup(has_patient("p")), Some(p.clone()));
     assert_eq!(lookup(col("id").eq(lit("i"))), Some(Lookup::Id("i".to_owned())));
     assert_eq!(lookup(col("actor").eq(lit("a")).and(col("op").eq(lit("R")))), Some(a.clone()));
     assert_eq!(lookup(col("actor").eq(lit("a")).and(col("session").eq(lit("s")))), Some(Lookup::All(vec![a.clone(), s.clone()])));
-    assert_eq!(lookup(has_patient("p").or(col("session").eq(lit("s")))), Some(Lookup::Any(vec![p, s])));
-    assert_eq!(lookup(in_list(col("actor"), vec![lit("a"), lit("a")], false)), Some(Lookup::Any(vec![a.clone(), a.clone()])));
+    assert_eq!(lookup(has_patient("p").or(col("session").eq(lit("s")))), Some(Lookup::Any([&[p], sessions.as_slice()].concat())));
+    assert_eq!(lookup(in_list(col("actor"), vec![lit("a"), lit("a")], false)), Some(Lookup::Any(vec![a.clone()])));
     assert_eq!(lookup(cast(col("actor"), DataType::Utf8).eq(lit("a"))), Some(a.clone()));
     let dictionary = DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8));
     assert_eq!(lookup(col("actor").eq(cast(lit("a"), dictionary))), Some(a));
+}
+
+#[test]
+fn an_actor_is_looked_up_once_in_either_part() {
+    let either = Lookup::Any(vec![token(TokenKind::Actor, "a"), token(TokenKind::HiddenActor, "a")]);
+    let in_event = || probe(Probe::at("actor.id", Pattern::Exact("a".to_owned())));
+    assert_eq!(lookup(in_event()), Some(either.clone()));
+    assert_eq!(lookup(col("actor").eq(lit("a")).or(col("actor").is_null().and(in_event()))), Some(either));
+}
+
+#[test]
+fn without_a_right_to_phi_nothing_is_looked_up_that_phi_alone_would_find() {
+    let public = |expr: Expr| Access::of(&[expr], false).lookup;
+    assert_eq!(public(has_patient("p")), None);
+    assert_eq!(public(has_patient("p").or(col("actor").eq(lit("a")))), None);
+    assert_eq!(public(has_patient("p").and(col("actor").eq(lit("a")))), Some(token(TokenKind::Actor, "a")));
+    assert_eq!(public(col("session").eq(lit("s"))), Some(token(TokenKind::Session, "s")));
+    assert_eq!(public(probe(Probe::at("actor.id", Pattern::Exact("a".to_owned())))), Some(token(TokenKind::Actor, "a")));
 }
 
 #[test]
@@ -78,7 +98,7 @@ fn spans_of_the_index() {
 
 #[test]
 fn spans_of_time_are_never_too_narrow() {
-    let time = |expr: Expr| Access::of(&[expr]).time;
+    let time = |expr: Expr| Access::of(&[expr], true).time;
     assert_eq!(time(col("time").gt(at(7))), Span { low: Some(7), high: None });
     let nanos = |value| lit(ScalarValue::TimestampNanosecond(Some(value), Some("UTC".into())));
     assert_eq!(time(col("time").lt(nanos(1_500))), Span { low: None, high: Some(2) });
@@ -113,6 +133,6 @@ fn the_whole_is_true_wherever_its_certain_part_is() {
 
 #[test]
 fn debug_shows_no_identifier() {
-    let access = Access::of(&[has_patient("SECRET").or(col("id").eq(lit("SECRET")))]);
+    let access = Access::of(&[has_patient("SECRET").or(col("id").eq(lit("SECRET")))], true);
     assert!(!format!("{access:?}").contains("SECRET"));
 }

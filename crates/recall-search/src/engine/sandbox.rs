@@ -17,14 +17,16 @@ use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
-use datafusion::logical_expr::LogicalPlan;
+use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::prelude::SessionConfig;
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Statement as SqlStatement, TableFactor, Visit, Visitor};
 
 use super::Limits;
 use super::sql::SqlError;
+use crate::columns::PATIENTS;
 use crate::functions::{EVENT_VALUE, HAS_PATIENT, MENTIONS};
+use crate::query::compile::NotAllowed;
 use crate::table::EventsTable;
 use crate::view::View;
 
@@ -229,6 +231,25 @@ pub fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
     Ok(())
 }
 
+/// Whether a plan computes nothing with `patients`: to a reader without a right to PHI it is null, and a condition on it would only seem to
+/// find nothing.
+pub fn no_phi(plan: &LogicalPlan) -> Result<(), SqlError> {
+    let walked = plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            let shown = matches!((node, expr), (LogicalPlan::Projection(_), Expr::Column(_)));
+            let asked = expr.exists(|inner| {
+                Ok(match inner {
+                    Expr::Column(column) | Expr::OuterReferenceColumn(_, column) => !shown && column.name == PATIENTS,
+                    Expr::ScalarFunction(call) => call.func.name() == HAS_PATIENT.name(),
+                    _ => false,
+                })
+            })?;
+            if asked { Err(DataFusionError::Internal(String::new())) } else { Ok(TreeNodeRecursion::Continue) }
+        })
+    });
+    walked.map(drop).map_err(|_| SqlError::NotAllowed(NotAllowed { field: PATIENTS.to_owned() }))
+}
+
 /// How large a plan's largest expression gets when every column is replaced by the expression that makes it.
 fn operations(plan: &LogicalPlan, depth: usize) -> u64 {
     let Some(depth) = depth.checked_sub(1) else {
@@ -242,7 +263,7 @@ fn operations(plan: &LogicalPlan, depth: usize) -> u64 {
         let mut columns: u64 = 0;
         let mut others: u64 = 0;
         let _ = expr.apply(|node| {
-            if matches!(node, datafusion::logical_expr::Expr::Column(_)) {
+            if matches!(node, Expr::Column(_)) {
                 columns += 1
             } else {
                 others += 1

@@ -15,6 +15,7 @@ use recall_log::time::Timestamp;
 use serde_json::Value;
 
 use super::{Engine, Limits, WorkError, sandbox};
+use crate::query::compile::NotAllowed;
 use crate::view::View;
 
 /// An answer.
@@ -67,6 +68,9 @@ pub enum SqlError {
     /// It fits no plan: a function that is not there, or types that don't go together.
     #[error("the statement can't be planned{}; check that functions exist and types agree", place(.0))]
     Plan(Option<(u64, u64)>),
+    /// It asks for what the reader may not see.
+    #[error(transparent)]
+    NotAllowed(#[from] NotAllowed),
     /// The work failed.
     #[error(transparent)]
     Work(#[from] WorkError),
@@ -122,10 +126,13 @@ impl Engine {
         let state = self.sandbox.state(view).map_err(|error| SqlError::planning(&error))?;
         let references = state.resolve_table_references(&statement).map_err(|error| SqlError::planning(&error))?;
         sandbox::only_events(&references)?;
-        let limits = self.limits.clone();
+        let (limits, phi) = (self.limits.clone(), view.phi.is_some());
         let work = SpawnedTask::spawn(async move {
             let plan = state.statement_to_plan(statement).await.map_err(|error| SqlError::planning(&error))?;
             sandbox::check(&plan)?;
+            if !phi {
+                sandbox::no_phi(&plan)?;
+            }
             let plan = state.create_physical_plan(&plan).await.map_err(|error| SqlError::planning(&error))?;
             answer(&state, plan, &limits).await
         });

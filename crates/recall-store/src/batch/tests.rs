@@ -74,9 +74,11 @@ fn postings_are_the_distinct_tokens_of_each_event() {
     let batch = bench.batch(0..60);
     let tokens = bench.encoder.tokens();
     let mut expected = Vec::new();
-    for number in 0..60 {
-        let mut own = vec![tokens.token(TokenKind::Patient, &patient(number)), tokens.token(TokenKind::Actor, &actor(number))];
-        own.push(tokens.token(TokenKind::Session, &format!("s{}", number / 4)));
+    for number in 0..60_u64 {
+        let hidden = number.is_multiple_of(11);
+        let kinds = if hidden { [TokenKind::HiddenActor, TokenKind::HiddenSession] } else { [TokenKind::Actor, TokenKind::Session] };
+        let mut own = vec![tokens.token(TokenKind::Patient, &patient(number)), tokens.token(kinds[0], &actor(number))];
+        own.push(tokens.token(kinds[1], &format!("s{}", number / 4)));
         if number % 5 == 0 {
             own.push(tokens.token(TokenKind::Patient, &patient(number + 1)));
         }
