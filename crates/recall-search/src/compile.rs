@@ -13,7 +13,7 @@ use crate::values::Probe;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{field}` holds PHI that this role may not ask for; leave it out or ask with a role that may")]
 pub struct NotAllowed {
-    /// The field's name in the event.
+    /// The field's name in the event, without what the reader typed of it.
     pub field: String,
 }
 
@@ -28,7 +28,7 @@ pub fn compile(filter: &Filter, phi: bool) -> Result<Expr, NotAllowed> {
         Filter::Not(inner) => compile(inner, phi)?.is_not_true(),
         Filter::Text(text) => probe(Probe::anywhere(text)),
         Filter::Is(field, _) | Filter::Flag(field, _) | Filter::Within(field, _) if field.phi && !phi => {
-            return Err(NotAllowed { field: field.name.clone() });
+            return Err(NotAllowed { field: field.known_name().to_owned() });
         }
         Filter::Is(field, pattern) => is(field, pattern, phi),
         Filter::Flag(field, value) => column(field).eq(lit(*value)),

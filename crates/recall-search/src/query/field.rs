@@ -98,6 +98,12 @@ const FIELDS: &[Row] = &[
 ];
 
 impl Field {
+    /// Its name as far as it is one of ours: of `metadata.NAME`, NAME was typed and may be anybody's.
+    #[must_use]
+    pub fn known_name(&self) -> &str {
+        if self.name.starts_with("metadata.") { "metadata" } else { &self.name }
+    }
+
     /// The field of this name or short name, whatever its case. `metadata.NAME` keeps the case of `NAME`.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {

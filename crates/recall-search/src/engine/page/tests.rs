@@ -322,6 +322,12 @@ async fn wrong_requests() {
 }
 
 #[tokio::test]
+async fn a_refusal_does_not_repeat_the_name_of_a_metadata_member() {
+    let refused = engine(Limits::default()).search(&CLINIC.0.public_view(), &request("metadata.SECRET:x")).await.err();
+    assert_eq!(refused, Some(SearchError::NotAllowed(NotAllowed { field: "metadata".to_owned() })));
+}
+
+#[tokio::test]
 async fn a_search_that_takes_too_long_ends() {
     let engine = engine(Limits { search_time: std::time::Duration::ZERO, ..Limits::default() });
     let late = engine.search(&CLINIC.0.view(), &request("\"nothing at all\"")).await.err();
