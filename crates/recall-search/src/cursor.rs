@@ -15,9 +15,11 @@ pub struct Cursor {
     pub count: u64,
     /// Whether there are more than were counted.
     pub count_capped: bool,
+    /// What relative times count from on every page, in microseconds since 1970: when the first was asked for.
+    pub now: i64,
 }
 
-const BODY: usize = 17;
+const BODY: usize = 25;
 const TAG: usize = 16;
 
 /// Makes cursors and reads them again.
@@ -32,6 +34,7 @@ impl Cursors {
         bytes.extend(cursor.before.to_be_bytes());
         bytes.extend(cursor.count.to_be_bytes());
         bytes.push(u8::from(cursor.count_capped));
+        bytes.extend(cursor.now.to_be_bytes());
         let tag = self.tag(&bytes, question);
         bytes.extend(tag);
         URL_SAFE_NO_PAD.encode(bytes)
@@ -53,8 +56,14 @@ impl Cursors {
         }
         let (before, rest) = body.split_first_chunk::<8>()?;
         let (count, rest) = rest.split_first_chunk::<8>()?;
-        let count_capped = *rest.first()? == 1;
-        Some(Cursor { before: u64::from_be_bytes(*before), count: u64::from_be_bytes(*count), count_capped })
+        let (capped, rest) = rest.split_first()?;
+        let (now, _) = rest.split_first_chunk::<8>()?;
+        Some(Cursor {
+            before: u64::from_be_bytes(*before),
+            count: u64::from_be_bytes(*count),
+            count_capped: *capped == 1,
+            now: i64::from_be_bytes(*now),
+        })
     }
 
     fn tag(&self, body: &[u8], question: &[&[u8]]) -> [u8; TAG] {

@@ -87,6 +87,12 @@ pub fn parse(text: &str, now: Timestamp) -> Result<Filter, QueryError> {
     parse::Parser::new(text, now)?.query()
 }
 
+/// The first microsecond of a time as a query may write it, relative ones included; `None` where it is none.
+#[must_use]
+pub fn first_moment(text: &str, now: Timestamp) -> Option<Timestamp> {
+    moment::read(text, now).map(|moment| Timestamp::from_micros(moment.first))
+}
+
 /// Why a text is no query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the query has a problem at character {at}: {problem}")]

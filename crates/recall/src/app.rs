@@ -142,7 +142,7 @@ impl From<SearchError> for Problem {
             SearchError::Work(error) => error.into(),
             SearchError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, error.to_string()),
             SearchError::Query(_) => Self::bad_request(format!("q: {error}")),
-            SearchError::Limit | SearchError::Cursor => Self::bad_request(error.to_string()),
+            SearchError::Limit | SearchError::Time(_) | SearchError::Cursor => Self::bad_request(error.to_string()),
         }
     }
 }

@@ -9,7 +9,7 @@ fn cursors(byte: u8) -> Cursors {
     Cursors(Mac::new(&Key32::from_bytes([byte; 32])))
 }
 
-const CURSOR: Cursor = Cursor { before: u64::MAX, count: 10_000, count_capped: true };
+const CURSOR: Cursor = Cursor { before: u64::MAX, count: 10_000, count_capped: true, now: i64::MIN };
 
 #[test]
 fn a_cursor_comes_back() {

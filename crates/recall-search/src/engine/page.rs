@@ -40,15 +40,15 @@ pub const MAX_PAGE: usize = 1_000;
 pub struct SearchRequest {
     /// The query bar's text; empty for every event.
     pub query: String,
-    /// Only events of this time or later.
-    pub from: Option<Timestamp>,
-    /// Only events before this time.
-    pub to: Option<Timestamp>,
+    /// Only events of this time or later, as a query writes times.
+    pub from: Option<String>,
+    /// Only events before this time, likewise.
+    pub to: Option<String>,
     /// Events wanted, 1 to [`MAX_PAGE`].
     pub limit: usize,
     /// Where the page before ended.
     pub cursor: Option<String>,
-    /// What relative times count from.
+    /// What relative times count from; on later pages it is what the first counted from.
     pub now: Timestamp,
     /// The log's origin, which events name.
     pub log: String,
@@ -88,6 +88,9 @@ pub enum SearchError {
     /// The limit is none.
     #[error("limit must lie between 1 and 1000")]
     Limit,
+    /// `from` or `to` is no time.
+    #[error("{0}: write a time as 2026-11-23T18:00:00Z, 2026-11-23 or -7d")]
+    Time(&'static str),
     /// The cursor is not one of this question.
     #[error("the cursor does not belong to this question; start again without it")]
     Cursor,
@@ -105,8 +108,7 @@ impl Engine {
         if !(1..=MAX_PAGE).contains(&request.limit) {
             return Err(SearchError::Limit);
         }
-        let filters = filters(request, view.phi.is_some())?;
-        let work = self.page(view, request, filters);
+        let work = self.page(view, request);
         tokio::time::timeout(self.limits.search_time, work).await.unwrap_or(Err(SearchError::Work(WorkError::Time)))
     }
 
@@ -135,13 +137,17 @@ impl Engine {
         tokio::time::timeout(self.limits.search_time, work).await.unwrap_or(Err(WorkError::Time))
     }
 
-    async fn page(&self, view: &View, request: &SearchRequest, filters: Vec<Expr>) -> Result<SearchPage, SearchError> {
-        let [from, to] = [request.from, request.to].map(|time| time.map_or_else(String::new, |time| time.to_string()));
-        let question = [request.query.as_bytes(), from.as_bytes(), to.as_bytes(), &[u8::from(view.phi.is_some())]];
+    async fn page(&self, view: &View, request: &SearchRequest) -> Result<SearchPage, SearchError> {
+        let phi = view.phi.is_some();
+        let [from, to] = [&request.from, &request.to].map(|time| time.as_deref().unwrap_or_default());
+        let question = [request.query.as_bytes(), from.as_bytes(), to.as_bytes(), &[u8::from(phi)]];
         let before = match &request.cursor {
             Some(text) => Some(self.cursors.read(text, &question).ok_or(SearchError::Cursor)?),
             None => None,
         };
+        // Times that were relative to each page's own moment would move from page to page.
+        let now = before.map_or(request.now, |cursor| Timestamp::from_micros(cursor.now));
+        let filters = filters(request, now, phi)?;
         let mut events = found(view, &older(&filters, before.map(|cursor| cursor.before)), request.limit + 1, &request.log).await?;
         let more = events.len() > request.limit;
         events.truncate(request.limit);
@@ -151,7 +157,10 @@ impl Engine {
             (None, Some(last)) if more => self.count(view, &filters, events.len() as u64, last).await?,
             (None, _) => (events.len() as u64, false),
         };
-        let next_cursor = last.filter(|_| more).map(|before| self.cursors.write(Cursor { before, count, count_capped }, &question));
+        let next_cursor = last.filter(|_| more).map(|before| {
+            let now = now.micros();
+            self.cursors.write(Cursor { before, count, count_capped, now }, &question)
+        });
         Ok(SearchPage { events, next_cursor, count, count_capped })
     }
 
@@ -182,9 +191,9 @@ impl Engine {
 }
 
 /// The request's filters as expressions.
-fn filters(request: &SearchRequest, phi: bool) -> Result<Vec<Expr>, SearchError> {
+fn filters(request: &SearchRequest, now: Timestamp, phi: bool) -> Result<Vec<Expr>, SearchError> {
     let mut filters = Vec::new();
-    match query::parse(&request.query, request.now)? {
+    match query::parse(&request.query, now)? {
         Filter::All(all) => {
             for filter in &all {
                 filters.push(compile(filter, phi)?);
@@ -192,9 +201,13 @@ fn filters(request: &SearchRequest, phi: bool) -> Result<Vec<Expr>, SearchError>
         }
         other => filters.push(compile(&other, phi)?),
     }
-    let time = |at: Timestamp| lit(datafusion::scalar::ScalarValue::TimestampMicrosecond(Some(at.micros()), Some("UTC".into())));
-    filters.extend(request.from.map(|from| col("time").gt_eq(time(from))));
-    filters.extend(request.to.map(|to| col("time").lt(time(to))));
+    let time = |name: &'static str, text: &Option<String>| -> Result<Option<Expr>, SearchError> {
+        let Some(text) = text else { return Ok(None) };
+        let at = query::first_moment(text, now).ok_or(SearchError::Time(name))?;
+        Ok(Some(lit(datafusion::scalar::ScalarValue::TimestampMicrosecond(Some(at.micros()), Some("UTC".into())))))
+    };
+    filters.extend(time("from", &request.from)?.map(|from| col("time").gt_eq(from)));
+    filters.extend(time("to", &request.to)?.map(|to| col("time").lt(to)));
     Ok(filters)
 }
 

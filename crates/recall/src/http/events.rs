@@ -7,9 +7,7 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use recall_log::time::Timestamp;
 use recall_search::engine::{FoundEvent, SearchPage, SearchRequest};
-use recall_search::query::{Filter, Span, parse};
 use recall_search::view::View;
 use recall_store::catalog::{Kind, RowChange};
 use recall_store::trail::{Class, Submission};
@@ -170,14 +168,13 @@ pub async fn search(State(app): State<Shared>, reader: Identity, Params(question
     if !(1..=PAGE_LIMIT).contains(&limit) {
         return Err(Problem::bad_request(format!("limit: give 1 to {PAGE_LIMIT}, and follow next_cursor for more")));
     }
-    let now = app.clock.now();
     let request = SearchRequest {
         query: question.q.clone(),
-        from: question.from.as_deref().map(|text| moment("from", text, now)).transpose()?,
-        to: question.to.as_deref().map(|text| moment("to", text, now)).transpose()?,
+        from: question.from.clone(),
+        to: question.to.clone(),
         limit: usize::try_from(limit).unwrap_or(1),
         cursor: question.cursor.clone(),
-        now,
+        now: app.clock.now(),
         log: app.trail.keys().origin(),
     };
     let page = app.engine.search(&view, &request).await?;
@@ -186,22 +183,6 @@ pub async fn search(State(app): State<Shared>, reader: Identity, Params(question
         Format::Json => Ok(json_bytes(page_json(&page, &sources::coverage(&app)?))),
         Format::Ndjson => Ok(export(&page, "application/x-ndjson", lines(&page))),
         Format::Csv => Ok(export(&page, "text/csv; charset=utf-8", csv(&page)?)),
-    }
-}
-
-/// A time as the query language writes it, relative ones included: its first microsecond.
-fn moment(name: &str, text: &str, now: Timestamp) -> Result<Timestamp, Problem> {
-    let wrong = || Problem::bad_request(format!("{name}: write a time as 2026-11-23T18:00:00Z, 2026-11-23 or -7d"));
-    if !text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-+:.".contains(&byte)) {
-        return Err(wrong());
-    }
-    let spans = match parse(&format!("time>=\"{text}\""), now).map_err(|_| wrong())? {
-        Filter::All(all) => all,
-        other => vec![other],
-    };
-    match spans.as_slice() {
-        [Filter::Within(_, Span { low: Some(low), .. })] => Ok(Timestamp::from_micros(*low)),
-        _ => Err(wrong()),
     }
 }
 

@@ -296,10 +296,31 @@ async fn times_around_a_search() {
     let times: Vec<i64> = CLINIC.1.iter().map(|event| Timestamp::parse(event["time"].as_str().unwrap()).unwrap().micros()).collect();
     let wanted: Vec<u64> = (0..EVENTS).rev().filter(|index| (from..to).contains(&times[*index as usize])).collect();
     let request =
-        SearchRequest { from: Some(Timestamp::from_micros(from)), to: Some(Timestamp::from_micros(to)), limit: 1_000, ..request("") };
+        SearchRequest { from: Some("-600m".to_owned()), to: Some(Timestamp::from_micros(to).to_string()), limit: 1_000, ..request("") };
     let page = engine(Limits::default()).search(&CLINIC.0.view(), &request).await.unwrap();
     assert_eq!(indexes(&page.events), wanted);
     assert!(!wanted.is_empty());
+}
+
+#[tokio::test]
+async fn relative_times_stand_still_from_page_to_page() {
+    let engine = engine(Limits::default());
+    let mut of_one_moment = SearchRequest { from: Some("-600m".to_owned()), to: Some("-1m".to_owned()), ..request("time:-500m..-2m") };
+    let whole = engine.search(&CLINIC.0.view(), &SearchRequest { limit: 1_000, ..of_one_moment.clone() }).await.unwrap();
+    of_one_moment.limit = whole.events.len().div_ceil(4);
+    let mut found = Vec::new();
+    loop {
+        let page = engine.search(&CLINIC.0.view(), &of_one_moment).await.unwrap();
+        assert_eq!(page.count, whole.count);
+        found.extend(indexes(&page.events));
+        of_one_moment.cursor = page.next_cursor;
+        of_one_moment.now = Timestamp::from_micros(of_one_moment.now.micros() + 100 * 60_000_000);
+        if of_one_moment.cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(found, indexes(&whole.events));
+    assert!(found.len() > 100);
 }
 
 #[tokio::test]
@@ -317,6 +338,8 @@ async fn wrong_requests() {
     }
     let hidden = SearchRequest { cursor: page.next_cursor, ..request("op:R") };
     assert_eq!(engine.search(&CLINIC.0.public_view(), &hidden).await.err(), Some(SearchError::Cursor));
+    let untimely = SearchRequest { to: Some("SECRET".to_owned()), ..request("") };
+    assert_eq!(engine.search(&view, &untimely).await.err(), Some(SearchError::Time("to")));
     let wrong = engine.search(&view, &request("seq:x")).await.err();
     assert!(matches!(wrong, Some(SearchError::Query(error)) if error.problem == Problem::NotANumber));
 }
