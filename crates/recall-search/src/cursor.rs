@@ -1,6 +1,7 @@
 //! Where a page of results ended, as text that a client hands back unread.
 //!
-//! A cursor is bound to its question and authenticated, so that one that was changed, or is used with another question, is refused.
+//! A cursor is bound to its question and authenticated, so that one that was changed, or is used with another question, is refused. Its key
+//! is the trail's, so that a restart refuses none.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -35,6 +35,8 @@ pub enum TrailKey {
     Catalog,
     /// The Parquet key of dedupe runs.
     Runs,
+    /// The MAC of search cursors.
+    Cursor,
 }
 
 impl TrailKey {
@@ -44,6 +46,7 @@ impl TrailKey {
             Self::Dedupe => "dedupe",
             Self::Catalog => "catalog",
             Self::Runs => "runs",
+            Self::Cursor => "cursor",
         }
     }
 }

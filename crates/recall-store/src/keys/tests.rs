@@ -78,7 +78,9 @@ fn keys_are_the_same_after_loading_and_differ_by_purpose_and_subject() {
             all.push(*phi.key(id, PhiKey::Segment(subject)).unwrap().as_bytes());
         }
     }
-    all.extend([TrailKey::Token, TrailKey::Dedupe, TrailKey::Catalog, TrailKey::Runs].map(|key| *loaded.trail(key).as_bytes()));
+    all.extend(
+        [TrailKey::Token, TrailKey::Dedupe, TrailKey::Catalog, TrailKey::Runs, TrailKey::Cursor].map(|key| *loaded.trail(key).as_bytes()),
+    );
     let count = all.len();
     all.sort_unstable();
     all.dedup();

@@ -10,8 +10,8 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use recall_log::time::Timestamp;
 use recall_search::engine::{Engine, Limits};
 use recall_store::catalog::{Kind, RowChange};
+use recall_store::keys::TrailKey;
 use recall_store::seams::{SystemClock, SystemRandom};
-use recall_store::secret::Key32;
 use recall_store::trail::{Class, OpenError, OpenOptions, Submission, Trail};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -72,8 +72,8 @@ impl Running {
             // A second recorder in one process would be a second server in it.
             let _ = metrics::set_global_recorder(recorder);
         }
-        let engine =
-            Engine::new(Limits::default(), &Key32::random(&SystemRandom)).map_err(|error| Failure::unreachable(error.to_string()))?;
+        let engine = Engine::new(Limits::default(), &trail.keys().trail(TrailKey::Cursor))
+            .map_err(|error| Failure::unreachable(error.to_string()))?;
         let app = App::new(trail, engine, Arc::new(SystemClock), Arc::new(SystemRandom), metrics);
         let router = router(&app, door);
         let running = Self { runtime, app, router };
