@@ -79,7 +79,7 @@ impl Reading {
     /// Where a part can't be read or a filter can't be computed.
     pub fn run(&self, sink: &mut dyn Sink) -> Result<()> {
         let lookup = match &self.question.access.lookup {
-            Some(lookup) => Some(self.ready(lookup).map_err(external)?),
+            Some(lookup) => self.ready(lookup).map_err(external)?,
             None => None,
         };
         let mut pass = Pass {
@@ -137,18 +137,25 @@ impl Reading {
         low..high.max(low)
     }
 
-    fn ready(&self, lookup: &Lookup) -> Result<Ready, ReadError> {
+    /// `None` where nothing can be left out.
+    fn ready(&self, lookup: &Lookup) -> Result<Option<Ready>, ReadError> {
         let each = |lookups: &[Lookup]| lookups.iter().map(|lookup| self.ready(lookup)).collect::<Result<Vec<_>, _>>();
-        Ok(match lookup {
+        Ok(Some(match lookup {
             Lookup::Token(kind, value) => Ready::Token(self.view.tokens.searched(*kind, value, self.view.phi.as_ref())?),
             Lookup::Id(id) => {
-                let mut indexes = (self.view.find_id)(id)?;
+                let Some(mut indexes) = (self.view.find_id)(id)? else { return Ok(None) };
                 indexes.sort_unstable();
                 Ready::Indexes(indexes)
             }
-            Lookup::Any(any) => Ready::Any(each(any)?),
-            Lookup::All(all) => Ready::All(each(all)?),
-        })
+            Lookup::Any(any) => match each(any)?.into_iter().collect() {
+                Some(any) => Ready::Any(any),
+                None => return Ok(None),
+            },
+            Lookup::All(all) => match each(all)?.into_iter().flatten().collect::<Vec<_>>() {
+                all if all.is_empty() => return Ok(None),
+                all => Ready::All(all),
+            },
+        }))
     }
 }
 

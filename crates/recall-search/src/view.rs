@@ -7,8 +7,9 @@ use recall_store::keys::PhiAccess;
 use recall_store::snapshot::{ReadError, Snapshot};
 use recall_store::token::Tokens;
 
-/// Finds the indexes of events by their id, over all sources, through the index of what was seen before.
-pub type FindId = Arc<dyn Fn(&str) -> Result<Vec<u64>, ReadError> + Send + Sync>;
+/// Finds the indexes of events by their id, over all sources, through the index of what was seen before. `None` where that index may lack
+/// some, and the events must be read.
+pub type FindId = Arc<dyn Fn(&str) -> Result<Option<Vec<u64>>, ReadError> + Send + Sync>;
 
 /// One moment of the trail, pinned, as one reader may see it.
 #[derive(Clone)]

@@ -140,7 +140,7 @@ impl Register {
             if !self.changed.contains(note.source) {
                 self.changed.insert(note.source.to_owned());
             }
-        } else if self.sources.len() < SOURCES_MAX {
+        } else if !self.is_full() {
             self.sources.entry(note.source.to_owned()).or_default().heard(note);
             self.changed.insert(note.source.to_owned());
         } else {
@@ -150,7 +150,7 @@ impl Register {
 
     /// Says how often a source is expected, seconds; `None` expects nothing any more. False if the register is full.
     pub fn expect(&mut self, name: &str, every_s: Option<u64>) -> bool {
-        if !self.sources.contains_key(name) && self.sources.len() >= SOURCES_MAX {
+        if !self.sources.contains_key(name) && self.is_full() {
             return false;
         }
         self.sources.entry(name.to_owned()).or_default().expected_every_s = every_s;
@@ -166,6 +166,11 @@ impl Register {
     /// All sources, by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Source)> {
         self.sources.iter().map(|(name, source)| (name.as_str(), source))
+    }
+
+    /// Whether it takes no further source, so that events may have one that it does not know.
+    pub fn is_full(&self) -> bool {
+        self.sources.len() >= SOURCES_MAX
     }
 
     /// Events whose source did not fit into the register any more, since the start.

@@ -175,13 +175,17 @@ impl Trail {
         self.erasures.all()
     }
 
-    /// Indexes of events with this id, over all registered sources.
-    pub fn find_id(&self, id: &str) -> Result<Vec<u64>, ReadError> {
+    /// Indexes of events with this id, over all sources. `None` where there may be sources that the register did not take any more: only
+    /// the events themselves can tell then.
+    pub fn find_id(&self, id: &str) -> Result<Option<Vec<u64>>, ReadError> {
         let identities: Vec<Identity> = {
             let register = self.register();
+            if register.is_full() {
+                return Ok(None);
+            }
             register.iter().map(|(source, _)| self.encoder.identity(source, id, &[], 0..0, &[])).collect()
         };
-        Ok(self.dedupe.check(&identities)?.into_iter().flatten().map(|seen| seen.index).collect())
+        Ok(Some(self.dedupe.check(&identities)?.into_iter().flatten().map(|seen| seen.index).collect()))
     }
 
     /// The last published checkpoint, a signed note; empty before the first.

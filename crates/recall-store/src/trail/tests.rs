@@ -208,8 +208,8 @@ fn ids_are_found_over_all_sources() {
     let stage = Stage::new();
     let trail = stage.open();
     store(&trail, 0..5).unwrap();
-    assert_eq!(trail.find_id("event-3").unwrap(), [3]);
-    assert_eq!(trail.find_id("event-9").unwrap(), Vec::<u64>::new());
+    assert_eq!(trail.find_id("event-3").unwrap(), Some(vec![3]));
+    assert_eq!(trail.find_id("event-9").unwrap(), Some(vec![]));
 }
 
 #[test]

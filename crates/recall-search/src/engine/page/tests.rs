@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use proptest::prelude::*;
 use recall_log::time::Timestamp;
+use recall_store::source::SOURCES_MAX;
 use serde_json::Value;
 
 use super::*;
@@ -217,6 +218,26 @@ async fn an_id_is_found_without_a_scan() {
     assert_eq!(engine.event_at(&view, u64::MAX, LOG).await.unwrap().map(|event| event.index), None);
     let event: Value = serde_json::from_str(&engine.event_at(&view, 17, LOG).await.unwrap().unwrap().json).unwrap();
     assert_eq!(event["seq"], events[17]["seq"]);
+}
+
+#[tokio::test]
+async fn an_id_is_found_though_its_source_came_when_the_register_was_full() {
+    let clinic = Clinic::new();
+    let from = |source: usize, id: &str| {
+        let mut event = event(0);
+        event["source"] = Value::from(format!("urn:flood:{source}"));
+        event["id"] = Value::from(id);
+        event
+    };
+    clinic.store(&(0..SOURCES_MAX).map(|source| from(source, "flood")).collect::<Vec<_>>());
+    clinic.store(&[from(SOURCES_MAX, "hidden"), from(7, "known")]);
+    let engine = engine(Limits::default());
+    for (id, index) in [("hidden", SOURCES_MAX as u64), ("known", SOURCES_MAX as u64 + 1)] {
+        assert_eq!(indexes(&engine.events_by_id(&clinic.view(), id, LOG).await.unwrap()), [index]);
+        for query in [format!("id:{id}"), format!("id:{id} OR id:nothing"), format!("id:{id} actor.type:*")] {
+            assert_eq!(indexes(&engine.search(&clinic.view(), &request(&query)).await.unwrap().events), [index], "{query}");
+        }
+    }
 }
 
 #[tokio::test]
