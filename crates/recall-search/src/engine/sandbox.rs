@@ -214,21 +214,29 @@ pub fn only_events(references: &[TableReference]) -> Result<(), SqlError> {
 /// Whether a plan reads only, and is small enough to be optimised.
 pub fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
     let mut nodes = 0;
+    let mut refused = None;
     let walked = plan.apply_with_subqueries(|node| {
         nodes += 1;
-        let harmless = !matches!(
-            node,
-            LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) | LogicalPlan::Analyze(_)
-        );
-        if !harmless || nodes > MAX_PLAN_NODES {
-            return Err(DataFusionError::Internal(String::new()));
-        }
-        Ok(TreeNodeRecursion::Continue)
+        refused = if nodes > MAX_PLAN_NODES { Some(SqlError::TooComplex) } else { refusal(node) };
+        Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
-    if walked.is_err() || operations(plan, MAX_PLAN_NODES) > MAX_OPERATIONS {
-        return Err(SqlError::TooComplex);
+    match refused {
+        Some(error) => Err(error),
+        None if walked.is_err() || operations(plan, MAX_PLAN_NODES) > MAX_OPERATIONS => Err(SqlError::TooComplex),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Why a node of a plan is not run, if so.
+fn refusal(node: &LogicalPlan) -> Option<SqlError> {
+    match node {
+        LogicalPlan::Ddl(_) | LogicalPlan::Dml(_) | LogicalPlan::Copy(_) | LogicalPlan::Statement(_) | LogicalPlan::Analyze(_) => {
+            Some(SqlError::TooComplex)
+        }
+        // It holds all of its input at once, and no memory limit sees it.
+        LogicalPlan::Window(_) => Some(SqlError::Window),
+        _ => None,
+    }
 }
 
 /// Whether a plan computes nothing with `patients`: to a reader without a right to PHI it is null, and a condition on it would only seem to

@@ -59,6 +59,9 @@ pub enum SqlError {
     /// It joins texts.
     #[error("`||` is not available; select the texts as columns of their own")]
     Concat,
+    /// It has a window.
+    #[error("window functions (OVER, QUALIFY) are not available; group, or join with a grouped subquery")]
+    Window,
     /// Too many parts.
     #[error("the statement is too complex; use fewer subqueries, WITH clauses and operations")]
     TooComplex,

@@ -296,6 +296,20 @@ async fn functions_that_grow_or_reach_out_are_not_there() {
 }
 
 #[tokio::test]
+async fn windows_are_refused() {
+    for sql in [
+        "SELECT index, row_number() OVER (ORDER BY time) FROM events",
+        "SELECT sum(seq) OVER () FROM events",
+        "SELECT lag(event) OVER w FROM events WINDOW w AS (PARTITION BY actor ORDER BY index)",
+        "SELECT index FROM events QUALIFY row_number() OVER (PARTITION BY actor ORDER BY index) = 1",
+        "SELECT count(*) FROM events WHERE index IN (SELECT max(index) OVER () FROM events)",
+        "EXPLAIN SELECT max(event) OVER () FROM events",
+    ] {
+        assert_eq!(ask(sql).await.err(), Some(SqlError::Window), "{sql}");
+    }
+}
+
+#[tokio::test]
 async fn statements_that_unfold_are_refused() {
     let doubling = |steps: usize, next: &str| {
         let names: Vec<String> = (0..=steps).map(|step| format!("t{step}")).collect();
