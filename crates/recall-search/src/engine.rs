@@ -15,6 +15,7 @@ use recall_store::secret::Key32;
 use recall_store::snapshot::ReadError;
 
 use crate::cursor::Cursors;
+use crate::turns::Turns;
 use crate::values::NotJson;
 
 pub use page::{FoundEvent, MAX_PAGE, SearchError, SearchPage, SearchRequest};
@@ -39,8 +40,14 @@ pub struct Limits {
     pub sql_rows: usize,
     /// Bytes of an answer, likewise.
     pub sql_answer_bytes: usize,
-    /// Threads that read for one statement.
+    /// Threads that read one table of a statement.
     pub sql_partitions: usize,
+    /// SQL statements at a time.
+    pub sql_statements: usize,
+    /// Searches at a time.
+    pub searches: usize,
+    /// How long a question waits for its turn.
+    pub wait: Duration,
 }
 
 impl Default for Limits {
@@ -55,6 +62,10 @@ impl Default for Limits {
             sql_rows: 10_000,
             sql_answer_bytes: 32 << 20,
             sql_partitions: 2,
+            // With four tables in each statement, these need 48 threads.
+            sql_statements: 4,
+            searches: 16,
+            wait: Duration::from_secs(5),
         }
     }
 }
@@ -64,6 +75,8 @@ pub struct Engine {
     limits: Limits,
     cursors: Cursors,
     sandbox: sandbox::Sandbox,
+    statements: Turns,
+    searches: Turns,
 }
 
 /// The engine could not be made.
@@ -78,7 +91,8 @@ impl Engine {
     /// Where the limits fit no engine.
     pub fn new(limits: Limits, cursor_key: &Key32) -> Result<Self, EngineError> {
         let sandbox = sandbox::Sandbox::new(&limits).map_err(|error| EngineError(error.strip_backtrace()))?;
-        Ok(Self { limits, cursors: Cursors(Mac::new(cursor_key)), sandbox })
+        let (statements, searches) = (Turns::new(limits.sql_statements), Turns::new(limits.searches));
+        Ok(Self { limits, cursors: Cursors(Mac::new(cursor_key)), sandbox, statements, searches })
     }
 }
 
@@ -91,6 +105,9 @@ pub enum WorkError {
     /// It took too long.
     #[error("the question took too long; narrow it by time, patient or user")]
     Time,
+    /// Others have all there is to have.
+    #[error("other questions are being answered; ask again after Retry-After seconds")]
+    Busy,
     /// A division by zero.
     #[error("a division by zero; guard it with NULLIF(divisor, 0)")]
     DivisionByZero,

@@ -22,6 +22,7 @@ use tokio::sync::mpsc::Sender;
 
 use crate::question::Question;
 use crate::reading::{Order, Reading, Sink};
+use crate::turns::Turn;
 use crate::view::View;
 
 /// Batches that wait between reader and engine, per partition.
@@ -35,14 +36,15 @@ pub struct EventsExec {
     order: Order,
     fetch: Option<usize>,
     properties: Arc<PlanProperties>,
+    turn: Turn,
 }
 
 impl EventsExec {
-    /// A node without order that reads in `partitions` at once.
+    /// A node without order that reads in `partitions` at once. Its readers keep the turn.
     #[must_use]
-    pub fn new(view: View, question: Arc<Question>, fetch: Option<usize>, partitions: usize) -> Self {
+    pub fn new(view: View, question: Arc<Question>, fetch: Option<usize>, partitions: usize, turn: Turn) -> Self {
         let properties = Arc::new(properties(&question, None, partitions));
-        Self { view, question, order: Order::Any, fetch, properties }
+        Self { view, question, order: Order::Any, fetch, properties, turn }
     }
 
     /// The same rows by index, in one partition.
@@ -117,7 +119,11 @@ impl ExecutionPlan for EventsExec {
         };
         let mut stream = RecordBatchReceiverStreamBuilder::new(Arc::clone(&self.question.schema), WAITING_BATCHES);
         let mut sink = Channel(stream.tx());
-        stream.spawn_blocking(move || reading.run(&mut sink));
+        let turn = Arc::clone(&self.turn);
+        stream.spawn_blocking(move || {
+            let _turn = turn;
+            reading.run(&mut sink)
+        });
         Ok(stream.build())
     }
 

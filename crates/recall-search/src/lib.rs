@@ -17,5 +17,6 @@ mod reading;
 mod table;
 #[cfg(test)]
 mod testing;
+mod turns;
 mod values;
 pub mod view;

@@ -13,19 +13,21 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::columns;
 use crate::exec::EventsExec;
 use crate::question::Question;
+use crate::turns::Turn;
 use crate::view::View;
 
 /// The table over one view.
 #[derive(Debug)]
 pub struct EventsTable {
     view: View,
+    turn: Turn,
 }
 
 impl EventsTable {
-    /// The table over `view`.
+    /// The table over `view`, read within `turn`.
     #[must_use]
-    pub fn new(view: View) -> Self {
-        Self { view }
+    pub fn new(view: View, turn: Turn) -> Self {
+        Self { view, turn }
     }
 }
 
@@ -53,7 +55,7 @@ impl TableProvider for EventsTable {
         let question = Question::new(schema, filters, self.view.phi.is_some(), state.execution_props())?;
         // A lookup is done once, not once for each share.
         let partitions = if question.access.lookup.is_some() { 1 } else { state.config().target_partitions() };
-        Ok(Arc::new(EventsExec::new(self.view.clone(), Arc::new(question), limit, partitions)))
+        Ok(Arc::new(EventsExec::new(self.view.clone(), Arc::new(question), limit, partitions, Arc::clone(&self.turn))))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {

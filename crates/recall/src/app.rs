@@ -131,6 +131,7 @@ impl From<WorkError> for Problem {
     fn from(error: WorkError) -> Self {
         match error {
             WorkError::Read(_) => Self::internal(error.to_string()),
+            WorkError::Busy => Self::unavailable(error.to_string()).retry_after(1),
             _ => Self::bad_request(error.to_string()),
         }
     }
@@ -151,6 +152,7 @@ impl From<SqlError> for Problem {
     fn from(error: SqlError) -> Self {
         match error {
             SqlError::NotAllowed(_) => Self::new(StatusCode::FORBIDDEN, format!("sql: {error}")),
+            SqlError::Work(error @ WorkError::Busy) => error.into(),
             _ => Self::bad_request(format!("sql: {error}")),
         }
     }

@@ -30,6 +30,7 @@ use crate::exec::EventsExec;
 use crate::query::{self, Filter, QueryError};
 use crate::question::Question;
 use crate::reading::Order;
+use crate::turns::Turn;
 use crate::view::View;
 
 /// The most events of a page.
@@ -108,7 +109,8 @@ impl Engine {
         if !(1..=MAX_PAGE).contains(&request.limit) {
             return Err(SearchError::Limit);
         }
-        let work = self.page(view, request);
+        let turn = self.searches.next(self.limits.wait).await.ok_or(WorkError::Busy)?;
+        let work = self.page(view, request, &turn);
         tokio::time::timeout(self.limits.search_time, work).await.unwrap_or(Err(SearchError::Work(WorkError::Time)))
     }
 
@@ -133,11 +135,12 @@ impl Engine {
     }
 
     async fn timed(&self, view: &View, filters: Vec<Expr>, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
-        let work = found(view, &filters, MAX_PAGE, log);
+        let turn = self.searches.next(self.limits.wait).await.ok_or(WorkError::Busy)?;
+        let work = found(view, &filters, MAX_PAGE, log, &turn);
         tokio::time::timeout(self.limits.search_time, work).await.unwrap_or(Err(WorkError::Time))
     }
 
-    async fn page(&self, view: &View, request: &SearchRequest) -> Result<SearchPage, SearchError> {
+    async fn page(&self, view: &View, request: &SearchRequest, turn: &Turn) -> Result<SearchPage, SearchError> {
         let phi = view.phi.is_some();
         let [from, to] = [&request.from, &request.to].map(|time| time.as_deref().unwrap_or_default());
         let question = [request.query.as_bytes(), from.as_bytes(), to.as_bytes(), &[u8::from(phi)]];
@@ -148,13 +151,13 @@ impl Engine {
         // Times that were relative to each page's own moment would move from page to page.
         let now = before.map_or(request.now, |cursor| Timestamp::from_micros(cursor.now));
         let filters = filters(request, now, phi)?;
-        let mut events = found(view, &older(&filters, before.map(|cursor| cursor.before)), request.limit + 1, &request.log).await?;
+        let mut events = found(view, &older(&filters, before.map(|cursor| cursor.before)), request.limit + 1, &request.log, turn).await?;
         let more = events.len() > request.limit;
         events.truncate(request.limit);
         let last = events.last().map(|event| event.index);
         let (count, count_capped) = match (before, last) {
             (Some(cursor), _) => (cursor.count, cursor.count_capped),
-            (None, Some(last)) if more => self.count(view, &filters, events.len() as u64, last).await?,
+            (None, Some(last)) if more => self.count(view, &filters, events.len() as u64, last, turn).await?,
             (None, _) => (events.len() as u64, false),
         };
         let next_cursor = last.filter(|_| more).map(|before| {
@@ -165,7 +168,7 @@ impl Engine {
     }
 
     /// How many events there are: those `known`, and those older than `before`, as far as limits allow.
-    async fn count(&self, view: &View, filters: &[Expr], known: u64, before: u64) -> Result<(u64, bool), WorkError> {
+    async fn count(&self, view: &View, filters: &[Expr], known: u64, before: u64, turn: &Turn) -> Result<(u64, bool), WorkError> {
         if filters.is_empty() {
             let whole = view.snapshot.parts().iter().filter(|part| !matches!(part, Part::Erased(_)));
             let all = whole.map(|part| u64::from(part.count())).sum::<u64>();
@@ -173,7 +176,7 @@ impl Engine {
         }
         let question = question(view, columns_named(&["index"])?, &older(filters, Some(before)))?;
         let budget = if question.reads_content() { self.limits.count_content_rows } else { self.limits.count_rows };
-        let plan = EventsExec::new(view.clone(), Arc::new(question), None, 1).ordered(Order::NewestFirst);
+        let plan = EventsExec::new(view.clone(), Arc::new(question), None, 1, Arc::clone(turn)).ordered(Order::NewestFirst);
         let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
         let start = view.meter.rows();
         let mut count = known;
@@ -234,10 +237,10 @@ fn question(view: &View, schema: SchemaRef, filters: &[Expr]) -> Result<Question
 }
 
 /// The newest events that pass `filters`, at most `limit`.
-async fn found(view: &View, filters: &[Expr], limit: usize, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
+async fn found(view: &View, filters: &[Expr], limit: usize, log: &str, turn: &Turn) -> Result<Vec<FoundEvent>, WorkError> {
     let schema = columns_named(&["index", PUBLIC, PHI, SALT_PUBLIC, SALT_PHI])?;
     let question = Arc::new(question(view, schema, filters)?);
-    let plan = EventsExec::new(view.clone(), question, Some(limit), 1).ordered(Order::NewestFirst);
+    let plan = EventsExec::new(view.clone(), question, Some(limit), 1, Arc::clone(turn)).ordered(Order::NewestFirst);
     let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
     let mut events = Vec::new();
     while let Some(batch) = batches.next().await {

@@ -28,6 +28,7 @@ use crate::columns::PATIENTS;
 use crate::functions::{EVENT_VALUE, HAS_PATIENT, MENTIONS};
 use crate::query::compile::NotAllowed;
 use crate::table::EventsTable;
+use crate::turns::Turn;
 use crate::view::View;
 
 /// Bytes of a statement.
@@ -36,6 +37,8 @@ pub const MAX_STATEMENT_BYTES: usize = 64 << 10;
 const MAX_DEPTH: usize = 50;
 /// SELECTs of a statement, those of WITH included. A WITH that is used twice doubles what it stands for, and so this is small.
 const MAX_SELECTS: usize = 16;
+/// Tables of a statement; `events` counts each time. Each is read by as many threads as a statement has partitions, all at once.
+pub const MAX_TABLES: usize = 4;
 /// Nodes of the plan before it is optimised.
 const MAX_PLAN_NODES: usize = 256;
 /// Function calls and arithmetic of a statement, counted where they would stand after every WITH is put in its place.
@@ -131,10 +134,10 @@ impl Sandbox {
         Ok(Self { config, runtime, template })
     }
 
-    /// A state in which `events` is the one table, over `view`.
-    pub fn state(&self, view: &View) -> Result<SessionState> {
+    /// A state in which `events` is the one table, over `view`, read within `turn`.
+    pub fn state(&self, view: &View, turn: Turn) -> Result<SessionState> {
         let schema = Arc::new(MemorySchemaProvider::new());
-        schema.register_table("events".to_owned(), Arc::new(EventsTable::new(view.clone())))?;
+        schema.register_table("events".to_owned(), Arc::new(EventsTable::new(view.clone(), turn)))?;
         let catalog = Arc::new(MemoryCatalogProvider::new());
         catalog.register_schema("public", schema)?;
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
@@ -213,11 +216,16 @@ pub fn only_events(references: &[TableReference]) -> Result<(), SqlError> {
 
 /// Whether a plan reads only, and is small enough to be optimised.
 pub fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
-    let mut nodes = 0;
+    let (mut nodes, mut tables) = (0, 0);
     let mut refused = None;
     let walked = plan.apply_with_subqueries(|node| {
         nodes += 1;
-        refused = if nodes > MAX_PLAN_NODES { Some(SqlError::TooComplex) } else { refusal(node) };
+        tables += usize::from(matches!(node, LogicalPlan::TableScan(_)));
+        refused = match (nodes > MAX_PLAN_NODES, tables > MAX_TABLES) {
+            (true, _) => Some(SqlError::TooComplex),
+            (_, true) => Some(SqlError::TooManyTables),
+            _ => refusal(node),
+        };
         Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });
     match refused {

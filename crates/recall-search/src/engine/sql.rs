@@ -59,6 +59,9 @@ pub enum SqlError {
     /// It joins texts.
     #[error("`||` is not available; select the texts as columns of their own")]
     Concat,
+    /// More than four tables.
+    #[error("at most 4 tables are read; `events` counts each time that it is named, also through WITH")]
+    TooManyTables,
     /// It has a window.
     #[error("window functions (OVER, QUALIFY) are not available; group, or join with a grouped subquery")]
     Window,
@@ -126,7 +129,8 @@ impl Engine {
     /// Where the statement may not be asked or can't be answered within limits.
     pub async fn sql(&self, view: &View, sql: &str) -> Result<SqlAnswer, SqlError> {
         let statement = sandbox::read(sql)?;
-        let state = self.sandbox.state(view).map_err(|error| SqlError::planning(&error))?;
+        let turn = self.statements.next(self.limits.wait).await.ok_or(WorkError::Busy)?;
+        let state = self.sandbox.state(view, turn).map_err(|error| SqlError::planning(&error))?;
         let references = state.resolve_table_references(&statement).map_err(|error| SqlError::planning(&error))?;
         sandbox::only_events(&references)?;
         let (limits, phi) = (self.limits.clone(), view.phi.is_some());

@@ -344,6 +344,66 @@ async fn memory_and_time_have_limits_and_the_engine_lives() {
 }
 
 #[tokio::test]
+async fn a_statement_reads_few_tables() {
+    let from = |count: usize| {
+        let tables: Vec<String> = (0..count).map(|n| format!("events t{n}")).collect();
+        let lone: String = (0..count).map(|n| format!(" AND t{n}.index = {n}")).collect();
+        format!("SELECT count(*) FROM {} WHERE true{lone}", tables.join(", "))
+    };
+    assert_eq!(rows(&from(sandbox::MAX_TABLES)).await, [[json!(1)]]);
+    assert_eq!(ask(&from(sandbox::MAX_TABLES + 1)).await.err(), Some(SqlError::TooManyTables));
+    assert_eq!(ask(&from(40)).await.err(), Some(SqlError::TooManyTables));
+    let nested = "SELECT (SELECT max(index) FROM events), (SELECT min(index) FROM events) FROM events a WHERE EXISTS \
+                  (SELECT 1 FROM events b WHERE b.index = a.index + 1) AND a.index IN (SELECT index FROM events)";
+    assert_eq!(ask(nested).await.err(), Some(SqlError::TooManyTables));
+}
+
+#[tokio::test]
+async fn a_statement_waits_for_its_turn_and_searches_have_turns_of_their_own() {
+    let engine = engine(Limits { sql_statements: 1, searches: 1, wait: Duration::from_millis(1), ..Limits::default() });
+    let view = CLINIC.0.view();
+    let count = "SELECT count(*) FROM events WHERE op = 'R' OR op <> 'R'";
+    let others = engine.statements.next(Duration::MAX).await.unwrap();
+    assert_eq!(engine.sql(&view, count).await.err(), Some(SqlError::Work(WorkError::Busy)));
+    assert!(engine.search(&view, &crate::testing::request("op:R")).await.is_ok());
+    drop(others);
+    for sql in [count, "SELECT index FROM events LIMIT 1", "SELECT 1 / (index - index) FROM events"] {
+        let _ = engine.sql(&view, sql).await;
+        // Readers that nobody listens to any more end by themselves, and the turn with them.
+        assert!(engine.statements.next(Duration::MAX).await.is_some());
+    }
+    let others = engine.searches.next(Duration::MAX).await.unwrap();
+    let page = engine.search(&view, &crate::testing::request("op:R")).await;
+    assert_eq!(page.err(), Some(crate::engine::SearchError::Work(WorkError::Busy)));
+    assert_eq!(engine.event_at(&view, 1, crate::testing::LOG).await.err(), Some(WorkError::Busy));
+    drop(others);
+    assert_eq!(rows_of_one(&engine, &view, count).await, json!(EVENTS));
+}
+
+async fn rows_of_one(engine: &Engine, view: &View, sql: &str) -> Value {
+    // The turn of the statement before may end a moment after its answer.
+    drop(engine.statements.next(Duration::MAX).await.unwrap());
+    engine.sql(view, sql).await.unwrap().rows[0][0].clone()
+}
+
+#[tokio::test]
+async fn a_turn_lasts_as_long_as_something_reads() {
+    use datafusion::physical_plan::ExecutionPlan;
+
+    let turns = crate::turns::Turns::new(1);
+    let turn = turns.next(Duration::MAX).await.unwrap();
+    let props = datafusion::execution::context::ExecutionProps::new();
+    let question = crate::question::Question::new(crate::columns::schema(), &[], true, &props).unwrap();
+    let plan = crate::exec::EventsExec::new(CLINIC.0.view(), Arc::new(question), None, 1, turn).ordered(crate::reading::Order::NewestFirst);
+    let mut stream = plan.execute(0, Arc::new(datafusion::execution::TaskContext::default())).unwrap();
+    drop(plan);
+    stream.next().await.unwrap().unwrap();
+    assert_eq!(turns.free(), 0);
+    drop(stream);
+    assert!(turns.next(Duration::MAX).await.is_some());
+}
+
+#[tokio::test]
 async fn answers_are_cut_and_say_so() {
     let view = CLINIC.0.view();
     let cut = engine(Limits { sql_rows: 10, ..Limits::default() });
