@@ -34,7 +34,7 @@ pub struct Limits {
     pub count_content_rows: u64,
     /// How long an SQL statement may take.
     pub sql_time: Duration,
-    /// Bytes that all SQL statements together may hold.
+    /// Bytes that one SQL statement may hold.
     pub sql_memory_bytes: usize,
     /// Rows of an answer; what is beyond is cut, and the answer says so.
     pub sql_rows: usize,
@@ -58,7 +58,7 @@ impl Default for Limits {
             count_rows: 1 << 20,
             count_content_rows: 1 << 15,
             sql_time: Duration::from_secs(30),
-            sql_memory_bytes: 256 << 20,
+            sql_memory_bytes: 128 << 20,
             sql_rows: 10_000,
             sql_answer_bytes: 32 << 20,
             sql_partitions: 2,

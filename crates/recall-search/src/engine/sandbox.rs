@@ -99,12 +99,12 @@ const FUNCTIONS: &[&str] = &[
 /// Plans statements.
 pub struct Sandbox {
     config: SessionConfig,
-    runtime: Arc<RuntimeEnv>,
+    memory_bytes: usize,
     template: SessionState,
 }
 
 impl Sandbox {
-    /// A sandbox whose statements share one memory limit.
+    /// A sandbox whose statements have a memory limit each: what one is told of memory depends on no other.
     pub fn new(limits: &Limits) -> Result<Self> {
         let mut config = SessionConfig::new()
             .with_target_partitions(limits.sql_partitions.max(1))
@@ -116,22 +116,19 @@ impl Sandbox {
         options.execution.enable_recursive_ctes = false;
         options.sql_parser.collect_spans = true;
         options.sql_parser.recursion_limit = ConfigNonZeroUsize::try_new(MAX_DEPTH)?;
-        let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(GreedyMemoryPool::new(limits.sql_memory_bytes)))
-            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
-            .build_arc()?;
+        let memory_bytes = limits.sql_memory_bytes;
         let mut scalar = SessionStateDefaults::default_scalar_functions();
         scalar.retain(|function| FUNCTIONS.contains(&function.name()));
         scalar.extend([Arc::clone(&HAS_PATIENT), Arc::clone(&MENTIONS), Arc::clone(&EVENT_VALUE)]);
         let template = SessionStateBuilder::new()
             .with_config(config.clone())
-            .with_runtime_env(Arc::clone(&runtime))
+            .with_runtime_env(runtime(memory_bytes)?)
             .with_expr_planners(SessionStateDefaults::default_expr_planners())
             .with_scalar_functions(scalar)
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
             .build();
-        Ok(Self { config, runtime, template })
+        Ok(Self { config, memory_bytes, template })
     }
 
     /// A state in which `events` is the one table, over `view`, read within `turn`.
@@ -143,8 +140,16 @@ impl Sandbox {
         let catalogs = Arc::new(MemoryCatalogProviderList::new());
         catalogs.register_catalog("recall".to_owned(), catalog);
         let state = SessionStateBuilder::new_from_existing(self.template.clone());
-        Ok(state.with_config(self.config.clone()).with_runtime_env(Arc::clone(&self.runtime)).with_catalog_list(catalogs).build())
+        Ok(state.with_config(self.config.clone()).with_runtime_env(runtime(self.memory_bytes)?).with_catalog_list(catalogs).build())
     }
+}
+
+/// Memory up to a limit, and no disk.
+fn runtime(memory_bytes: usize) -> Result<Arc<RuntimeEnv>> {
+    RuntimeEnvBuilder::new()
+        .with_memory_pool(Arc::new(GreedyMemoryPool::new(memory_bytes)))
+        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
+        .build_arc()
 }
 
 /// The one statement of `sql`, if it is one that may be asked.

@@ -344,6 +344,18 @@ async fn memory_and_time_have_limits_and_the_engine_lives() {
 }
 
 #[tokio::test]
+async fn one_statement_takes_no_memory_from_another() {
+    let engine = engine(Limits { sql_memory_bytes: 1 << 20, ..Limits::default() });
+    let view = CLINIC.0.view();
+    let group = "SELECT count(*) FROM (SELECT id FROM events WHERE index < 2000 GROUP BY id)";
+    let state = engine.sandbox.state(&view, engine.statements.next(Duration::MAX).await.unwrap()).unwrap();
+    let pool = Arc::clone(&state.runtime_env().memory_pool);
+    let others = datafusion::execution::memory_pool::MemoryConsumer::new("others").register(&pool);
+    others.try_grow(1 << 20).unwrap();
+    assert_eq!(engine.sql(&view, group).await.unwrap().rows, [[json!(1_000)]]);
+}
+
+#[tokio::test]
 async fn a_statement_reads_few_tables() {
     let from = |count: usize| {
         let tables: Vec<String> = (0..count).map(|n| format!("events t{n}")).collect();
