@@ -2,6 +2,7 @@
 //!
 //! Made once and shared; a view is handed in with each question. It must be called on a Tokio runtime.
 
+mod cost;
 mod page;
 mod sandbox;
 mod sql;

@@ -23,6 +23,7 @@ use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Statement as SqlStatement, TableFactor, Visit, Visitor};
 
 use super::Limits;
+use super::cost::Costs;
 use super::sql::SqlError;
 use crate::columns::PATIENTS;
 use crate::functions::{EVENT_VALUE, HAS_PATIENT, MENTIONS};
@@ -44,7 +45,8 @@ const MAX_PLAN_NODES: usize = 256;
 /// Function calls and arithmetic of a statement, counted where they would stand after every WITH is put in its place.
 const MAX_OPERATIONS: u64 = 2_000;
 
-/// Functions that neither grow a text, nor reach outside, nor take longer than their input is long.
+/// Functions that neither grow a text nor reach outside. They take as long as their input is long; patterns and formats, which could take
+/// longer or grow, have limits of their own in [`super::cost`].
 const FUNCTIONS: &[&str] = &[
     "arrow_typeof",
     "ascii",
@@ -222,6 +224,7 @@ pub fn only_events(references: &[TableReference]) -> Result<(), SqlError> {
 /// Whether a plan reads only, and is small enough to be optimised.
 pub fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
     let (mut nodes, mut tables) = (0, 0);
+    let mut costs = Costs::default();
     let mut refused = None;
     let walked = plan.apply_with_subqueries(|node| {
         nodes += 1;
@@ -229,7 +232,7 @@ pub fn check(plan: &LogicalPlan) -> Result<(), SqlError> {
         refused = match (nodes > MAX_PLAN_NODES, tables > MAX_TABLES) {
             (true, _) => Some(SqlError::TooComplex),
             (_, true) => Some(SqlError::TooManyTables),
-            _ => refusal(node),
+            _ => refusal(node).or_else(|| costs.add(node).err()),
         };
         Ok(if refused.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
     });

@@ -65,6 +65,12 @@ pub enum SqlError {
     /// It has a window.
     #[error("window functions (OVER, QUALIFY) are not available; group, or join with a grouped subquery")]
     Window,
+    /// A pattern or format that is none, or too large.
+    #[error("patterns and formats must be texts of at most 256 bytes in the statement, and small ones: use fewer and smaller {{}} repeats")]
+    Pattern,
+    /// Much text that could be repeated for each row.
+    #[error("texts that become values may have 1,024 bytes together; those that are compared with columns are not counted")]
+    LongTexts,
     /// Too many parts.
     #[error("the statement is too complex; use fewer subqueries, WITH clauses and operations")]
     TooComplex,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::engine::cost;
 use crate::testing::{CLINIC, EVENTS, engine, public};
 
 async fn ask(sql: &str) -> Result<SqlAnswer, SqlError> {
@@ -307,6 +308,75 @@ async fn windows_are_refused() {
     ] {
         assert_eq!(ask(sql).await.err(), Some(SqlError::Window), "{sql}");
     }
+}
+
+#[tokio::test]
+async fn patterns_are_small_texts() {
+    let long = "a".repeat(cost::MAX_PATTERN_BYTES);
+    let conditions = |pattern: &str| {
+        [
+            format!("action ~ {pattern}"),
+            format!("action !~* {pattern}"),
+            format!("action LIKE {pattern}"),
+            format!("action NOT ILIKE {pattern}"),
+            format!("action SIMILAR TO {pattern}"),
+            format!("regexp_like(action, {pattern})"),
+            format!("regexp_count(action, {pattern}) = 1"),
+            format!("regexp_instr(action, {pattern}) = 1"),
+            format!("to_char(time, {pattern}) = ''"),
+        ]
+    };
+    let ask = async |condition: &str| ask(&format!("SELECT count(*) FROM events WHERE index < 9 AND {condition}")).await.err();
+    for condition in conditions(&format!("'{long}'")) {
+        assert_eq!(ask(&condition).await, None, "{condition}");
+    }
+    for pattern in [format!("'{long}a'"), "event".to_owned(), "lower(action)".to_owned(), "CASE WHEN op = 'R' THEN 'a' END".to_owned()] {
+        for condition in conditions(&pattern) {
+            assert_eq!(ask(&condition).await, Some(SqlError::Pattern), "{condition}");
+        }
+    }
+    for pattern in [r"'(\w{50}){50}'", "'(a|b)*a(a|b){9999}'", "'('"] {
+        for condition in [format!("action ~ {pattern}"), format!("regexp_like(action, {pattern})"), format!("action SIMILAR TO {pattern}")]
+        {
+            assert_eq!(ask(&condition).await, Some(SqlError::Pattern), "{condition}");
+        }
+    }
+    assert_eq!(ask(r"action ~* '^\w+\.(viewed|printed)$' AND event ~ '\d{3}-\d{4}'").await, None);
+    assert_eq!(ask("regexp_like(action, 'a', app)").await, Some(SqlError::Pattern));
+    let many = |count: usize| vec!["action LIKE 'a%b'"; count].join(" OR ");
+    assert_eq!(ask(&format!("({})", many(cost::MAX_PATTERNS))).await, None);
+    assert_eq!(ask(&format!("({})", many(cost::MAX_PATTERNS + 1))).await, Some(SqlError::TooComplex));
+}
+
+#[tokio::test]
+async fn texts_that_rows_would_repeat_are_short() {
+    let text = |bytes: usize| "x".repeat(bytes);
+    let of = |bytes: usize| {
+        [
+            format!("SELECT '{}' FROM events LIMIT 1", text(bytes)),
+            format!("SELECT max(CASE WHEN op = 'R' THEN '{}' END) FROM events", text(bytes)),
+            format!("SELECT count(*) FROM events WHERE coalesce(app, '{}') <> op", text(bytes)),
+            format!("SELECT count(*) FROM events WHERE action IN (SELECT '{}' FROM events)", text(bytes)),
+        ]
+    };
+    for sql in of(cost::MAX_SPREAD_BYTES) {
+        assert_eq!(ask(&sql).await.err(), None, "{sql}");
+    }
+    for sql in of(cost::MAX_SPREAD_BYTES + 1) {
+        assert_eq!(ask(&sql).await.err(), Some(SqlError::LongTexts), "{sql}");
+    }
+    let compared = text(20_000);
+    for condition in ["action = '?'", "action IN ('?', 'login')", "'?' < action", "action BETWEEN 'a' AND '?'"] {
+        assert_eq!(ask(&format!("SELECT count(*) FROM events WHERE {}", condition.replace('?', &compared))).await.err(), None);
+    }
+}
+
+#[tokio::test]
+async fn groupings_are_few() {
+    let cube = |columns: &str| format!("SELECT count(*) FROM events GROUP BY CUBE({columns})");
+    assert!(ask(&cube("op, outcome, app, action, actor_type")).await.is_ok());
+    assert_eq!(ask(&cube("op, outcome, app, action, actor_type, source")).await.err(), Some(SqlError::TooComplex));
+    assert!(ask("SELECT count(*) FROM events GROUP BY ROLLUP(op, outcome, app)").await.is_ok());
 }
 
 #[tokio::test]
