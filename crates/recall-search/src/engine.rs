@@ -33,6 +33,8 @@ pub struct Limits {
     pub count_rows: u64,
     /// Rows read in order to count, where the bytes of events must be read.
     pub count_content_rows: u64,
+    /// Bytes of a page of events; what is beyond is on the next.
+    pub page_bytes: usize,
     /// How long an SQL statement may take.
     pub sql_time: Duration,
     /// Bytes that one SQL statement may hold.
@@ -58,6 +60,7 @@ impl Default for Limits {
             count_cap: 10_000,
             count_rows: 1 << 20,
             count_content_rows: 1 << 15,
+            page_bytes: 32 << 20,
             sql_time: Duration::from_secs(30),
             sql_memory_bytes: 128 << 20,
             sql_rows: 10_000,

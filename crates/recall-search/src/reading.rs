@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use datafusion::common::{DataFusionError, Result};
 use recall_store::columns::Column;
@@ -41,6 +41,9 @@ const LAST_CONTENT_WINDOW: u32 = 8_192;
 const WHOLE_WINDOW: u32 = 262_144;
 /// Rows that are found by postings lie apart, each on pages of its own: fewer are read at once.
 const FIRST_LIST: u32 = 128;
+
+/// Bytes of events that one window holds, and that are held before they are handed on: an event may be a thousand times as large as most.
+const WINDOW_BYTES: usize = 16 << 20;
 
 /// One reader's share of a question.
 pub struct Reading {
@@ -90,6 +93,7 @@ impl Reading {
             enough: 0,
             held: Vec::new(),
             held_rows: 0,
+            held_bytes: 0,
             sink,
         };
         let parts = self.view.snapshot.parts();
@@ -118,6 +122,14 @@ impl Reading {
     /// Also the rows of the largest batch.
     fn last_window(&self) -> u32 {
         if self.question.reads_content() { LAST_CONTENT_WINDOW } else { LAST_WINDOW }
+    }
+
+    /// How many of at most `most` rows, the next ones, make a window.
+    fn fitting(&self, part: &Part, next: impl Iterator<Item = u32>, most: usize) -> usize {
+        if !self.question.reads_content() {
+            return most;
+        }
+        part.fitting(next.take(most), WINDOW_BYTES as u64, self.view.phi.as_ref()).min(most)
     }
 
     /// The rows of `part` within the question's spans.
@@ -170,6 +182,7 @@ struct Pass<'a> {
     enough: usize,
     held: Vec<RecordBatch>,
     held_rows: usize,
+    held_bytes: usize,
     sink: &'a mut dyn Sink,
 }
 
@@ -189,10 +202,16 @@ impl Pass<'_> {
 
     fn range(&mut self, part: &Part, mut rows: Range<u32>) -> Result<bool> {
         while !rows.is_empty() {
-            let length = self.window.min(rows.end - rows.start);
-            let window =
-                if self.reading.order == Order::NewestFirst { rows.end - length..rows.end } else { rows.start..rows.start + length };
-            if self.reading.order == Order::NewestFirst {
+            let most = self.window.min(rows.end - rows.start) as usize;
+            let newest_first = self.reading.order == Order::NewestFirst;
+            let length = if newest_first {
+                self.reading.fitting(part, rows.clone().rev(), most)
+            } else {
+                self.reading.fitting(part, rows.clone(), most)
+            };
+            let length = u32::try_from(length).unwrap_or(u32::MAX);
+            let window = if newest_first { rows.end - length..rows.end } else { rows.start..rows.start + length };
+            if newest_first {
                 rows.end = window.start;
             } else {
                 rows.start = window.end;
@@ -206,8 +225,13 @@ impl Pass<'_> {
 
     fn list(&mut self, part: &Part, mut rows: &[u32]) -> Result<bool> {
         while !rows.is_empty() {
-            let length = rows.len().min(self.window as usize);
+            let most = rows.len().min(self.window as usize);
             let newest_first = self.reading.order == Order::NewestFirst;
+            let length = if newest_first {
+                self.reading.fitting(part, rows.iter().rev().copied(), most)
+            } else {
+                self.reading.fitting(part, rows.iter().copied(), most)
+            };
             let split = if newest_first { rows.len() - length } else { length };
             let (before, after) = rows.split_at_checked(split).unwrap_or((rows, &[]));
             let window = if newest_first { after } else { before };
@@ -306,7 +330,12 @@ impl Pass<'_> {
         if answer.num_rows() == 0 {
             return Ok(true);
         }
+        let bytes = if self.reading.question.reads_content() { size_bytes(&answer) } else { 0 };
+        if self.held_bytes + bytes > WINDOW_BYTES && !self.flush()? {
+            return Ok(false);
+        }
         self.held_rows += answer.num_rows();
+        self.held_bytes += bytes;
         self.held.push(answer);
         if self.held_rows >= self.enough || self.left.is_some_and(|left| self.held_rows >= left) { self.flush() } else { Ok(true) }
     }
@@ -314,7 +343,7 @@ impl Pass<'_> {
     /// Hands on what is held. False: nobody wants more.
     fn flush(&mut self) -> Result<bool> {
         let held = std::mem::take(&mut self.held);
-        self.held_rows = 0;
+        (self.held_rows, self.held_bytes) = (0, 0);
         let mut batch = match held.as_slice() {
             [] => return Ok(true),
             [only] => only.clone(),
@@ -327,6 +356,16 @@ impl Pass<'_> {
         let wanted = self.sink.take(batch);
         Ok(wanted && self.left != Some(0))
     }
+}
+
+/// The bytes that a batch's rows take.
+fn size_bytes(batch: &RecordBatch) -> usize {
+    let of = |column: &ArrayRef| match column.as_string_view_opt() {
+        // Views share buffers; the low half of a view is the length of its text.
+        Some(texts) => texts.views().iter().map(|view| (view & 0xffff_ffff) as usize).sum(),
+        None => column.to_data().get_slice_memory_size().unwrap_or(0),
+    };
+    batch.columns().iter().map(of).sum()
 }
 
 fn reversed(batch: &RecordBatch) -> Result<RecordBatch> {

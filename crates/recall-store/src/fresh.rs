@@ -45,13 +45,17 @@ struct Piece {
     first_row: u32,
     count: u32,
     sealed: Sealed,
+    /// Bytes of an event in it on average, of both parts, before compression.
+    event_bytes: u64,
 }
 
 impl Fresh {
     /// A batch that was committed at `first_index` under `key_set`.
     pub fn new(batch: Batch, sealed: Sealed, first_index: u64, key_set: u64, keys: &Arc<Keys>) -> Self {
+        let content_bytes = batch.size_bytes();
         let (columns, postings, identities) = batch.into_kept();
-        Self::from_columns(columns, postings, identities, sealed, Position { first_index, key_set, keys: Arc::clone(keys) })
+        let at = Position { first_index, key_set, keys: Arc::clone(keys), content_bytes };
+        Self::from_columns(columns, postings, identities, sealed, at)
     }
 
     fn from_columns(columns: RecordBatch, postings: Vec<Posting>, identities: Vec<Identity>, sealed: Sealed, at: Position) -> Self {
@@ -67,7 +71,7 @@ impl Fresh {
             columns,
             postings,
             identities,
-            pieces: vec![Piece { first_row: 0, count, sealed }],
+            pieces: vec![Piece { first_row: 0, count, sealed, event_bytes: (at.content_bytes as u64).div_ceil(u64::from(count).max(1)) }],
             time_range,
         }
     }
@@ -163,6 +167,19 @@ impl Fresh {
         found.map(|posting| posting.1).collect()
     }
 
+    /// How many of `rows`, from the first, hold at most `bytes` of content, as far as averages tell; at least one.
+    pub fn fitting(&self, rows: impl Iterator<Item = u32>, bytes: u64) -> usize {
+        let mut left = bytes;
+        let fits = rows.take_while(|row| {
+            let after = self.pieces.partition_point(|piece| piece.first_row <= *row);
+            let size = after.checked_sub(1).and_then(|at| self.pieces.get(at)).map_or(0, |piece| piece.event_bytes);
+            let rest = left.checked_sub(size);
+            left = rest.unwrap_or(0);
+            rest.is_some()
+        });
+        fits.count().max(1)
+    }
+
     /// The rows that `scan` asks for, ascending.
     pub fn scan(self: &Arc<Self>, scan: Scan<'_>) -> Result<Batches, ReadError> {
         scan::scan(self, scan)
@@ -170,6 +187,7 @@ impl Fresh {
 }
 
 struct Position {
+    content_bytes: usize,
     first_index: u64,
     key_set: u64,
     keys: Arc<Keys>,

@@ -4,6 +4,7 @@
 //! key alone. Footers and page indexes are decoded once and kept. Files that are obsolete go when the last reader lets go of the segment.
 
 mod read;
+mod sizes;
 #[cfg(test)]
 mod tests;
 mod write;
@@ -18,7 +19,7 @@ pub(crate) use write::{Plan, write};
 
 use crate::durable;
 use crate::encrypted::{FileFacts, decode_row, encode_row, facts_of, file_path};
-use crate::keys::{Keys, PublicKey};
+use crate::keys::{Keys, PhiAccess, PublicKey};
 use crate::postings::{self, Postings};
 use crate::snapshot::{Batches, ReadError, Scan};
 use crate::sorted::SortedRows;
@@ -114,6 +115,11 @@ impl Segment {
     /// The rows with a posting of `token`, ascending.
     pub fn rows_of(&self, token: Token) -> Result<Vec<u32>, ReadError> {
         self.postings.rows_of(token)
+    }
+
+    /// How many of `rows`, from the first, hold at most `bytes` of content; at least one.
+    pub fn fitting(&self, rows: impl Iterator<Item = u32>, bytes: u64, phi: Option<&PhiAccess>) -> usize {
+        sizes::fitting(self, rows, bytes, phi)
     }
 
     /// All postings, ascending, their rows moved by `offset`.

@@ -179,6 +179,16 @@ impl Part {
         }
     }
 
+    /// How many of `rows`, from the first, hold at most about `bytes` of content, which is what memory a batch of them takes; at least one.
+    /// Rows are ascending or descending.
+    pub fn fitting(&self, rows: impl Iterator<Item = u32>, bytes: u64, phi: Option<&PhiAccess>) -> usize {
+        match self {
+            Self::Segment(segment) => segment.fitting(rows, bytes, phi),
+            Self::Fresh(fresh) => fresh.fitting(rows, bytes),
+            Self::Erased(_) => rows.count().max(1),
+        }
+    }
+
     /// The rows that `scan` asks for, ascending.
     pub fn scan(&self, scan: Scan<'_>) -> Result<Batches, ReadError> {
         match self {

@@ -58,7 +58,7 @@ pub struct SearchRequest {
 /// A page of results.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SearchPage {
-    /// The events, newest first.
+    /// The events, newest first: as many as were asked for, unless they are large.
     pub events: Vec<FoundEvent>,
     /// Where to go on; `None` where nothing is left.
     pub next_cursor: Option<String>,
@@ -136,8 +136,10 @@ impl Engine {
 
     async fn timed(&self, view: &View, filters: Vec<Expr>, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
         let turn = self.searches.next(self.limits.wait).await.ok_or(WorkError::Busy)?;
-        let work = found(view, &filters, MAX_PAGE, log, &turn);
-        tokio::time::timeout(self.limits.search_time, work).await.unwrap_or(Err(WorkError::Time))
+        let most = Most { events: MAX_PAGE, bytes: self.limits.page_bytes };
+        let work = found(view, &filters, most, log, &turn);
+        let (found, _) = tokio::time::timeout(self.limits.search_time, work).await.unwrap_or(Err(WorkError::Time))?;
+        Ok(found)
     }
 
     async fn page(&self, view: &View, request: &SearchRequest, turn: &Turn) -> Result<SearchPage, SearchError> {
@@ -151,8 +153,9 @@ impl Engine {
         // Times that were relative to each page's own moment would move from page to page.
         let now = before.map_or(request.now, |cursor| Timestamp::from_micros(cursor.now));
         let filters = filters(request, now, phi)?;
-        let mut events = found(view, &older(&filters, before.map(|cursor| cursor.before)), request.limit + 1, &request.log, turn).await?;
-        let more = events.len() > request.limit;
+        let most = Most { events: request.limit + 1, bytes: self.limits.page_bytes };
+        let (mut events, cut) = found(view, &older(&filters, before.map(|cursor| cursor.before)), most, &request.log, turn).await?;
+        let more = cut || events.len() > request.limit;
         events.truncate(request.limit);
         let last = events.last().map(|event| event.index);
         let (count, count_capped) = match (before, last) {
@@ -236,22 +239,30 @@ fn question(view: &View, schema: SchemaRef, filters: &[Expr]) -> Result<Question
     make().map_err(|error| WorkError::of(&error))
 }
 
-/// The newest events that pass `filters`, at most `limit`.
-async fn found(view: &View, filters: &[Expr], limit: usize, log: &str, turn: &Turn) -> Result<Vec<FoundEvent>, WorkError> {
-    let schema = columns_named(&["index", PUBLIC, PHI, SALT_PUBLIC, SALT_PHI])?;
-    let question = Arc::new(question(view, schema, filters)?);
-    let plan = EventsExec::new(view.clone(), question, Some(limit), 1, Arc::clone(turn)).ordered(Order::NewestFirst);
-    let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
-    let mut events = Vec::new();
-    while let Some(batch) = batches.next().await {
-        let batch = batch.map_err(|error| WorkError::of(&error))?;
-        show(&batch, view.phi.is_some(), log, &mut events)?;
-    }
-    Ok(events)
+/// How much is found at most.
+struct Most {
+    events: usize,
+    bytes: usize,
 }
 
-/// Writes the JSON of each row.
-fn show(batch: &RecordBatch, phi: bool, log: &str, events: &mut Vec<FoundEvent>) -> Result<(), WorkError> {
+/// The newest events that pass `filters`, and whether there are more than were asked for in bytes. There is one, if there is any.
+async fn found(view: &View, filters: &[Expr], most: Most, log: &str, turn: &Turn) -> Result<(Vec<FoundEvent>, bool), WorkError> {
+    let schema = columns_named(&["index", PUBLIC, PHI, SALT_PUBLIC, SALT_PHI])?;
+    let question = Arc::new(question(view, schema, filters)?);
+    let plan = EventsExec::new(view.clone(), question, Some(most.events), 1, Arc::clone(turn)).ordered(Order::NewestFirst);
+    let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
+    let (mut events, mut left) = (Vec::new(), most.bytes);
+    while let Some(batch) = batches.next().await {
+        let batch = batch.map_err(|error| WorkError::of(&error))?;
+        if !show(&batch, view.phi.is_some(), log, &mut left, &mut events)? {
+            return Ok((events, true));
+        }
+    }
+    Ok((events, false))
+}
+
+/// Writes the JSON of each row, as long as bytes are left. False: they are not, and there was a row more.
+fn show(batch: &RecordBatch, phi: bool, log: &str, left: &mut usize, events: &mut Vec<FoundEvent>) -> Result<bool, WorkError> {
     let [index, public, hidden, salt_public, salt_phi] = batch.columns() else {
         return Err(WorkError::Other);
     };
@@ -267,9 +278,13 @@ fn show(batch: &RecordBatch, phi: bool, log: &str, events: &mut Vec<FoundEvent>)
             _ => None,
         };
         let json = with_integrity(&text, log, index, leaf.as_ref()).ok_or(WorkError::Other)?;
+        if json.len() > *left && !events.is_empty() {
+            return Ok(false);
+        }
+        *left = left.saturating_sub(json.len());
         events.push(FoundEvent { index, json });
     }
-    Ok(())
+    Ok(true)
 }
 
 fn bytes(column: &ArrayRef) -> Option<&LargeBinaryArray> {

@@ -25,7 +25,7 @@ pub struct SqlAnswer {
     pub columns: Vec<SqlColumn>,
     /// The rows; each has a value per column.
     pub rows: Vec<Vec<Value>>,
-    /// Whether rows were cut off.
+    /// Whether rows were cut off, the first of them perhaps: none is shown in part.
     pub truncated: bool,
 }
 
@@ -171,13 +171,13 @@ async fn answer(
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(failed)?;
         for row in 0..batch.num_rows() {
+            // Weighed before it is copied: one row may be larger than all that an answer may hold.
+            bytes += batch.columns().iter().map(|column| size_bytes(&column.slice(row, 1))).sum::<usize>();
             if answer.rows.len() == limits.sql_rows || bytes > limits.sql_answer_bytes {
                 answer.truncated = true;
                 return Ok(answer);
             }
-            let values = values(&batch, row).map_err(|error| failed(error.into()))?;
-            bytes += values.iter().map(size_bytes).sum::<usize>();
-            answer.rows.push(values);
+            answer.rows.push(values(&batch, row).map_err(|error| failed(error.into()))?);
         }
     }
     Ok(answer)
@@ -196,10 +196,20 @@ fn kind(data_type: &DataType) -> &'static str {
     }
 }
 
-fn size_bytes(value: &Value) -> usize {
-    16 + match value {
-        Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(size_bytes).sum(),
+/// About how large the one value of an array gets as JSON.
+fn size_bytes(one: &ArrayRef) -> usize {
+    if one.is_null(0) {
+        return 16;
+    }
+    16 + match one.data_type() {
+        DataType::Utf8 => one.as_string::<i32>().value(0).len(),
+        DataType::LargeUtf8 => one.as_string::<i64>().value(0).len(),
+        DataType::Utf8View => one.as_string_view().value(0).len(),
+        DataType::List(_) => {
+            let items = one.as_list::<i32>().value(0);
+            (0..items.len()).map(|at| size_bytes(&items.slice(at, 1))).sum()
+        }
+        other if other.is_nested() => one.to_data().get_slice_memory_size().unwrap_or(0),
         _ => 0,
     }
 }

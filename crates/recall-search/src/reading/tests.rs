@@ -10,7 +10,8 @@ use futures::StreamExt;
 use super::*;
 use crate::columns;
 use crate::exec::EventsExec;
-use crate::testing::{CLINIC, EVENTS, USERS};
+use crate::testing::{CLINIC, Clinic, EVENTS, USERS, event};
+use crate::turns::Turns;
 
 /// Takes so many batches.
 struct Taker {
@@ -58,6 +59,49 @@ fn every_order_gives_every_row_once() {
     }
 }
 
+/// Takes all, and weighs it.
+#[derive(Default)]
+struct Scales {
+    rows: Vec<usize>,
+    bytes: Vec<usize>,
+}
+
+impl Sink for Scales {
+    fn take(&mut self, batch: RecordBatch) -> bool {
+        self.rows.push(batch.num_rows());
+        self.bytes.push(size_bytes(&batch));
+        true
+    }
+
+    fn is_closed(&self) -> bool {
+        false
+    }
+}
+
+#[test]
+fn batches_are_bounded_by_bytes_where_events_are_large() {
+    let clinic = Clinic::new();
+    let large = |n: u64| {
+        let mut event = event(n);
+        event["changes"] = (0..1_000).map(|at| serde_json::json!({"path": format!("p{at}"), "before": "x".repeat(900)})).collect();
+        event
+    };
+    for start in [0, 24] {
+        clinic.store(&(start..start + 24).map(|n| large(2 * n)).collect::<Vec<_>>());
+    }
+    let schema = Arc::new(columns::schema().project(&[columns::schema().index_of("event").unwrap()]).unwrap());
+    for order in [Order::Any, Order::OldestFirst, Order::NewestFirst] {
+        for filters in [vec![], vec![in_list(col("actor_type"), vec![lit("user"), lit("service"), lit("patient")], false)]] {
+            let question = Arc::new(Question::new(Arc::clone(&schema), &filters, true, &ExecutionProps::new()).unwrap());
+            let mut scales = Scales::default();
+            Reading { view: clinic.view(), question, order, share: (0, 1), fetch: None }.run(&mut scales).unwrap();
+            assert_eq!(scales.rows.iter().sum::<usize>(), 48);
+            assert!(scales.bytes.iter().sum::<usize>() > 40 << 20);
+            assert!(scales.bytes.iter().all(|bytes| *bytes < WINDOW_BYTES + (2 << 20)), "{order:?}: {:?}", scales.bytes);
+        }
+    }
+}
+
 #[test]
 fn spans_of_the_index_are_cut_out_before_reading() {
     let (found, read) = read(Order::NewestFirst, (0, 1), usize::MAX, &[col("index").between(lit(100_i64), lit(163_i64))]);
@@ -77,7 +121,8 @@ async fn dropping_the_stream_ends_the_reading() {
     let users = in_list(col("actor"), USERS.iter().map(|user| lit(*user)).collect(), false);
     let all = read(Order::NewestFirst, (0, 1), usize::MAX, std::slice::from_ref(&users)).1;
     let question = question(&[users]);
-    let plan = EventsExec::new(view.clone(), Arc::clone(&question), None, 1).ordered(Order::NewestFirst);
+    let turn = Turns::new(1).next(std::time::Duration::MAX).await.unwrap();
+    let plan = EventsExec::new(view.clone(), Arc::clone(&question), None, 1, turn).ordered(Order::NewestFirst);
     let mut stream = plan.execute(0, Arc::default()).unwrap();
     assert!(stream.next().await.is_some());
     drop(stream);

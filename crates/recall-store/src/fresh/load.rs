@@ -80,7 +80,8 @@ impl Fresh {
         }
         facts.postings.sort_unstable();
         let columns = builders.finish()?;
-        let at = Position { first_index: stored.first_index, key_set: stored.key_set, keys: Arc::clone(keys) };
+        let content_bytes = public.parts_bytes().saturating_add(content.parts_bytes());
+        let at = Position { first_index: stored.first_index, key_set: stored.key_set, keys: Arc::clone(keys), content_bytes };
         Ok(Loaded {
             fresh: Self::from_columns(columns, facts.postings, facts.identities, stored.sealed, at),
             entries: facts.entries,

@@ -39,6 +39,19 @@ fn searched_columns_say_what_the_content_says() {
 }
 
 #[test]
+fn the_size_of_content_is_about_known() {
+    let bench = Bench::new();
+    let whole = joined(&bench.parts(0..400, 50));
+    let all = read(&whole, &Column::ALL, Rows::All, None, &bench.phi, 1_000);
+    let bytes: usize =
+        [Column::Public, Column::Phi].iter().map(|column| all.column(*column as usize).as_binary::<i64>().values().len()).sum();
+    let half = whole.fitting(0..400, bytes as u64 / 2, Some(&bench.phi));
+    assert!((190..=200).contains(&half), "{half}");
+    assert_eq!(whole.fitting((0..400).rev(), u64::MAX, None), 400);
+    assert_eq!(whole.fitting(0..400, 0, None), 1);
+}
+
+#[test]
 fn a_joined_run_reads_like_its_batches() {
     let bench = Bench::new();
     let parts = bench.parts(0..40, 7);

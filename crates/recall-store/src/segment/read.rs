@@ -28,9 +28,9 @@ use crate::snapshot::{Batches, Predicate, ReadError, Rows, Scan, Test};
 pub(super) struct EventsFile {
     place: String,
     file: SharedFile,
-    groups: Vec<Range<usize>>,
+    pub(super) groups: Vec<Range<usize>>,
     public_key: Key32,
-    public: ArrowReaderMetadata,
+    pub(super) public: ArrowReaderMetadata,
     phi: OnceLock<ArrowReaderMetadata>,
     /// Held while the footer is read with the PHI key, so that it happens once.
     phi_opening: Mutex<()>,
@@ -57,7 +57,7 @@ impl EventsFile {
         self.phi.get().is_some()
     }
 
-    fn with_phi(&self, row: &SegmentRow, access: &PhiAccess) -> Result<&ArrowReaderMetadata, ReadError> {
+    pub(super) fn with_phi(&self, row: &SegmentRow, access: &PhiAccess) -> Result<&ArrowReaderMetadata, ReadError> {
         // Asked each time, so that a key set that was dropped meanwhile opens nothing.
         let phi_key = access.key(row.key_set, PhiKey::Segment(row.id))?;
         let _one = self.phi_opening.lock().unwrap_or_else(PoisonError::into_inner);

@@ -58,6 +58,29 @@ fn merging_changes_nothing() {
 }
 
 #[test]
+fn the_size_of_content_is_known_before_it_is_read() {
+    let bench = Bench::new();
+    let parts = bench.parts(0..2_000, 200);
+    let segment = Part::Segment(Arc::new(segment(&bench, 1, 0, &parts)));
+    let all = read(&segment, &Column::ALL, Rows::All, None, &bench.phi, 5_000);
+    let size = |row: usize, column: Column| all.column(column as usize).as_binary::<i64>().value(row).len() as u64;
+    for (phi, columns) in [(Some(&bench.phi), vec![Column::Public, Column::Phi]), (None, vec![Column::Public])] {
+        let bytes =
+            |rows: std::ops::Range<usize>| rows.map(|row| columns.iter().map(|column| size(row, *column)).sum::<u64>()).sum::<u64>();
+        // A page, of 32 kB and a few rows more, is as fine as it gets.
+        let page = 2 * (48 << 10);
+        for budget in [0, 1, 100_000, 300_000, 600_000] {
+            let first = segment.fitting(0..2_000, budget, phi);
+            assert!(bytes(0..first) <= budget + page && (first == 2_000 || bytes(0..first + 1) + page >= budget), "{first} of {budget}");
+            let last = segment.fitting((0..2_000).rev(), budget, phi);
+            assert!(bytes(2_000 - last..2_000) <= budget + page && bytes(1_999 - last..2_000) + page >= budget, "{last} of {budget}");
+        }
+        assert_eq!(segment.fitting(0..2_000, 0, phi), 1);
+        assert_eq!(segment.fitting(0..2_000, u64::MAX, phi), 2_000);
+    }
+}
+
+#[test]
 fn postings_find_every_event_of_a_patient_and_none_else() {
     let bench = Bench::new();
     let whole = segment(&bench, 1, 0, &bench.parts(0..300, 100));

@@ -286,6 +286,41 @@ async fn pages_cover_all_once_though_events_arrive() {
     assert_eq!(found, (0..50).rev().collect::<Vec<_>>());
 }
 
+/// Events of which every third is as large as an event may be.
+fn large(n: u64) -> Value {
+    let mut event = event(n);
+    if n.is_multiple_of(3) {
+        event["changes"] = (0..1_000).map(|at| serde_json::json!({"path": format!("p{at}"), "before": "x".repeat(900)})).collect();
+    }
+    event
+}
+
+#[tokio::test]
+async fn a_page_ends_where_it_gets_large() {
+    let clinic = Clinic::new();
+    let small = clinic.store(&(0..9).map(large).collect::<Vec<_>>());
+    assert_eq!(small.len(), 9);
+    let engine = engine(Limits { page_bytes: 2 << 20, ..Limits::default() });
+    for (view, pages) in [(clinic.view(), 2), (clinic.public_view(), 1)] {
+        let mut request = SearchRequest { limit: 1_000, ..request("") };
+        let mut found = Vec::new();
+        for page in 1.. {
+            let answer = engine.search(&view, &request).await.unwrap();
+            assert!(answer.events.iter().map(|event| event.json.len()).sum::<usize>() <= 2 << 20);
+            assert_eq!((answer.count, answer.count_capped), (9, false));
+            found.extend(indexes(&answer.events));
+            request.cursor = answer.next_cursor;
+            if request.cursor.is_none() {
+                assert_eq!(page, pages);
+                break;
+            }
+        }
+        assert_eq!(found, (0..9).rev().collect::<Vec<_>>());
+    }
+    let narrow = crate::testing::engine(Limits { page_bytes: 10, ..Limits::default() });
+    assert_eq!(indexes(&narrow.search(&clinic.view(), &request("")).await.unwrap().events), [8]);
+}
+
 #[tokio::test]
 async fn what_was_acknowledged_is_found_at_once() {
     let clinic = Clinic::new();

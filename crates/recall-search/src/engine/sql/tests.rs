@@ -496,6 +496,10 @@ async fn answers_are_cut_and_say_so() {
     let small = engine(Limits { sql_answer_bytes: 5_000, ..Limits::default() });
     let answer = small.sql(&view, "SELECT event FROM events").await.unwrap();
     assert!(answer.truncated && answer.rows.len() < 20);
+    for list in ["array_agg(event)", "string_agg(event, ' ')", "array_agg(patients)"] {
+        let answer = small.sql(&view, &format!("SELECT {list} FROM events")).await.unwrap();
+        assert_eq!((answer.truncated, answer.rows.len()), (true, 0), "{list}");
+    }
 }
 
 #[tokio::test]
