@@ -20,7 +20,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Pla
 use recall_store::snapshot::Part;
 use tokio::sync::mpsc::Sender;
 
-use crate::question::Question;
+use crate::question::{Closed, Question};
 use crate::reading::{Order, Reading, Sink};
 use crate::turns::Turn;
 use crate::view::View;
@@ -170,5 +170,10 @@ impl Sink for Channel {
 
     fn is_closed(&self) -> bool {
         self.0.is_closed()
+    }
+
+    fn closed(&self) -> Closed {
+        let sender = self.0.clone();
+        Arc::new(move || sender.is_closed())
     }
 }

@@ -5,8 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
-use arrow::compute::{cast, filter};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::compute::{cast, concat, filter};
 use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 use datafusion::common::{DFSchema, DataFusionError, Result};
@@ -22,6 +22,11 @@ use recall_store::snapshot::{Predicate, ReadError};
 use crate::access::{Access, certain_part, cheap_part, names, without_merging};
 use crate::columns::{self, Derived, Origin, is_cheap};
 use crate::derive::derive;
+
+/// Rows of one step of a filter that may take long for each. Nothing but the steps' ends notices that nobody waits any more.
+const HEAVY_ROWS: usize = 512;
+/// Bytes of events of such a step.
+const HEAVY_BYTES: usize = 1 << 20;
 
 /// One question over the table.
 #[derive(Debug)]
@@ -46,18 +51,33 @@ struct Shortcut {
     stored: Vec<Column>,
 }
 
+/// Tells whether nobody wants an answer any more.
+pub type Closed = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// Why a filter failed inside a scan.
 #[derive(Clone, Default)]
-pub struct Failure(Arc<Mutex<Option<DataFusionError>>>);
+pub struct Failure {
+    error: Arc<Mutex<Option<DataFusionError>>>,
+    closed: Option<Closed>,
+}
 
 impl Failure {
+    /// None yet. Filters give up once `closed` says so.
+    pub fn unless(closed: Closed) -> Self {
+        Self { closed: Some(closed), ..Self::default() }
+    }
+
+    fn is_closed(&self) -> bool {
+        self.closed.as_ref().is_some_and(|closed| closed())
+    }
+
     fn set(&self, error: DataFusionError) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *self.error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     /// The failure, or else what the scan says.
     pub fn or(&self, error: ReadError) -> DataFusionError {
-        let failure = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let failure = self.error.lock().unwrap_or_else(PoisonError::into_inner).take();
         failure.unwrap_or_else(|| DataFusionError::External(Box::new(error)))
     }
 }
@@ -67,6 +87,8 @@ impl Failure {
 struct Stage {
     test: Arc<dyn PhysicalExpr>,
     schema: SchemaRef,
+    /// The most rows to compute without asking whether anybody waits.
+    most_rows: usize,
 }
 
 impl Stage {
@@ -77,11 +99,12 @@ impl Stage {
         let asked = names(&all);
         let everything = columns::all();
         let fields: Vec<_> = everything.fields().iter().filter(|field| asked.contains(field.name().as_str())).cloned().collect();
+        let most_rows = if is_light(&all)? { usize::MAX } else { HEAVY_ROWS };
         let whole = DFSchema::try_from(everything)?;
         let planning = PhysicalPlanningContext::default();
         let test = create_physical_expr(&unqualified(all)?, &whole, props, &planning)?;
         let schema = Arc::new(Schema::new(fields));
-        Ok(Some(Self { test: reassign_expr_columns(test, &schema)?, schema }))
+        Ok(Some(Self { test: reassign_expr_columns(test, &schema)?, schema, most_rows }))
     }
 
     fn mask(&self, rows: &Rows) -> Result<BooleanArray> {
@@ -90,6 +113,19 @@ impl Stage {
         let mask = answer.as_boolean_opt().ok_or_else(|| DataFusionError::Internal("a filter is not boolean".to_owned()))?;
         Ok(mask.clone())
     }
+}
+
+/// Whether an expression only compares: the time it takes for a row is next to nothing.
+fn is_light(expr: &Expr) -> Result<bool> {
+    use datafusion::common::tree_node::TreeNode;
+    use datafusion::logical_expr::Operator::{And, Eq, Gt, GtEq, Lt, LtEq, NotEq, Or};
+    let heavy = |node: &Expr| match node {
+        Expr::BinaryExpr(binary) => !matches!(binary.op, And | Or | Eq | NotEq | Lt | LtEq | Gt | GtEq),
+        Expr::Column(_) | Expr::Literal(..) | Expr::Cast(_) | Expr::Alias(_) | Expr::InList(_) | Expr::Between(_) | Expr::Not(_) => false,
+        Expr::IsNull(_) | Expr::IsNotNull(_) | Expr::IsTrue(_) | Expr::IsNotTrue(_) => false,
+        _ => true,
+    };
+    expr.exists(|node| Ok(heavy(node))).map(|heavy| !heavy)
 }
 
 /// Columns that planning named `events.action` are `action` here.
@@ -171,13 +207,36 @@ impl Question {
         let (wanted, phi) = (stored(stage.schema.fields().iter().map(|field| field.name().as_str()), self.phi), self.phi);
         let asked = wanted.clone();
         let test = move |batch: &RecordBatch| {
-            let mask = Rows::read(&asked, batch, phi).and_then(|rows| stage.mask(&rows));
+            let step = |rows: RecordBatch| match failure.is_closed() {
+                true => Err(DataFusionError::Execution("nobody waits for the answer".to_owned())),
+                false => Rows::read(&asked, &rows, phi).and_then(|rows| stage.mask(&rows)),
+            };
+            let masks: Result<Vec<BooleanArray>> = slices(batch, stage.most_rows).map(step).collect();
+            let mask = masks.and_then(|masks| match masks.as_slice() {
+                [only] => Ok(only.clone()),
+                several => {
+                    let several: Vec<&dyn Array> = several.iter().map(|mask| mask as &dyn Array).collect();
+                    Ok(concat(&several)?.as_boolean().clone())
+                }
+            });
             mask.map_err(|error| {
                 failure.set(error);
                 ArrowError::ComputeError("a filter failed".to_owned())
             })
         };
         Some(Predicate { columns: wanted, test: Box::new(test) })
+    }
+
+    /// The same rows in steps: nobody can end the work before the end of one. `size_bytes` is what the batch takes.
+    pub fn steps(&self, batch: &RecordBatch, size_bytes: usize) -> impl Iterator<Item = RecordBatch> {
+        let rows = match &self.rest {
+            None => usize::MAX,
+            Some(_) => {
+                let row_bytes = size_bytes.div_ceil(batch.num_rows().max(1));
+                HEAVY_ROWS.min(HEAVY_BYTES.div_ceil(row_bytes.max(1)))
+            }
+        };
+        slices(batch, rows)
     }
 
     /// The answer's rows from a batch of [`Question::stored`] columns.
@@ -194,6 +253,15 @@ impl Question {
         rows.derive_for(&self.schema)?;
         rows.batch(&self.schema)
     }
+}
+
+/// The rows of a batch, at most so many at a time; at least one batch.
+fn slices(batch: &RecordBatch, rows: usize) -> impl Iterator<Item = RecordBatch> {
+    let (batch, count, rows) = (batch.clone(), batch.num_rows(), rows.max(1));
+    (0..count.div_ceil(rows).max(1)).map(move |at| {
+        let start = at.saturating_mul(rows);
+        batch.slice(start, rows.min(count - start))
+    })
 }
 
 /// What a part must be asked for so that columns of these names can be had.

@@ -15,7 +15,7 @@ use recall_store::token::Token;
 
 use crate::access::Lookup;
 use crate::query::Span;
-use crate::question::{Failure, Question};
+use crate::question::{Closed, Failure, Question};
 use crate::view::View;
 
 /// The order of rows.
@@ -65,6 +65,8 @@ pub trait Sink {
     fn take(&mut self, batch: RecordBatch) -> bool;
     /// Whether nobody wants more.
     fn is_closed(&self) -> bool;
+    /// The same for whoever asks while the sink is busy.
+    fn closed(&self) -> Closed;
 }
 
 /// A lookup that was made ready: tokens in place of identifiers, rows in place of ids.
@@ -262,20 +264,23 @@ impl Pass<'_> {
         if let Some(answers) = self.certain(part, &rows)? {
             return self.hold_all(answers);
         }
-        let failure = Failure::default();
+        let failure = Failure::unless(self.sink.closed());
         let Some(batches) = self.scan(part, question.stored(), rows, &failure)? else {
             return Ok(true);
         };
         let mut newest_last = Vec::new();
         for batch in batches {
-            if self.sink.is_closed() {
-                return Ok(false);
-            }
-            let answer = question.answer(&batch.map_err(|error| failure.or(error))?)?;
-            if *order == Order::NewestFirst {
-                newest_last.push(answer);
-            } else if !self.hold(answer)? {
-                return Ok(false);
+            let batch = batch.map_err(|error| failure.or(error))?;
+            for step in question.steps(&batch, size_bytes(&batch)) {
+                if self.sink.is_closed() {
+                    return Ok(false);
+                }
+                let answer = question.answer(&step)?;
+                if *order == Order::NewestFirst {
+                    newest_last.push(answer);
+                } else if !self.hold(answer)? {
+                    return Ok(false);
+                }
             }
         }
         self.hold_all(newest_last)
@@ -287,7 +292,7 @@ impl Pass<'_> {
         let Some(columns) = question.shortcut() else {
             return Ok(None);
         };
-        let failure = Failure::default();
+        let failure = Failure::unless(self.sink.closed());
         let mut answers = Vec::new();
         for batch in self.scan(part, columns, rows.clone(), &failure)?.into_iter().flatten() {
             match question.certain_answer(&batch.map_err(|error| failure.or(error))?)? {

@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use datafusion::execution::context::ExecutionProps;
@@ -28,6 +30,10 @@ impl Sink for Taker {
 
     fn is_closed(&self) -> bool {
         self.left == 0
+    }
+
+    fn closed(&self) -> Closed {
+        Arc::new(|| false)
     }
 }
 
@@ -75,6 +81,65 @@ impl Sink for Scales {
 
     fn is_closed(&self) -> bool {
         false
+    }
+
+    fn closed(&self) -> Closed {
+        Arc::new(|| false)
+    }
+}
+
+/// Takes all, and is closed once it was asked so often.
+#[derive(Clone)]
+struct Patience {
+    left: Arc<AtomicUsize>,
+    asked: Arc<AtomicUsize>,
+}
+
+impl Patience {
+    fn new(left: usize) -> Self {
+        Self { left: Arc::new(AtomicUsize::new(left)), asked: Arc::default() }
+    }
+
+    fn spent(&self) -> bool {
+        self.asked.fetch_add(1, Ordering::SeqCst);
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_err()
+    }
+}
+
+impl Sink for Patience {
+    fn take(&mut self, _: RecordBatch) -> bool {
+        true
+    }
+
+    fn is_closed(&self) -> bool {
+        self.spent()
+    }
+
+    fn closed(&self) -> Closed {
+        let own = self.clone();
+        Arc::new(move || own.spent())
+    }
+}
+
+#[test]
+fn filters_that_may_take_long_look_up_often() {
+    let pattern = |column: &str| col(column).like(lit("%nothing%of%the%kind%"));
+    for filter in [pattern("ip"), pattern("action")] {
+        let run = |patience: &Patience| {
+            let share = (0, 1);
+            let reading =
+                Reading { view: CLINIC.0.view(), question: question(std::slice::from_ref(&filter)), order: Order::Any, share, fetch: None };
+            reading.run(&mut patience.clone())
+        };
+        let whole = Patience::new(usize::MAX);
+        run(&whole).unwrap();
+        let asked = whole.asked.load(Ordering::SeqCst);
+        assert!(asked >= EVENTS as usize / 512, "{asked} times for {filter}");
+        // Whoever asks next is told the same, and so nothing more than the step that was under way is done.
+        let short = Patience::new(asked / 2);
+        let _ = run(&short);
+        let more = short.asked.load(Ordering::SeqCst) - asked / 2;
+        assert!(more <= 2, "{more} steps for {filter}");
     }
 }
 
