@@ -23,10 +23,12 @@ pub struct Cli {
 const EXAMPLES: &str = "Examples:
   recall init --data ./trail                              make a trail; prints a one-time token
   recall serve --data ./trail                             serve it on 127.0.0.1:7080
-  recall token create --role ingest --token ONE_TIME      make tokens
-  recall ingest events.ndjson --token rcl_…               send events
-  recall search 'action:chart.* time>-7d' --token rcl_…   ask
+  RECALL_TOKEN=ONE_TIME recall token create --role administrator    the first token, which makes the others
+  recall ingest events.ndjson --token-file feed.token     send events
+  recall search 'action:chart.* time>-7d'                 ask, with RECALL_TOKEN set
   recall verify --data ./trail                            check all of it, offline
+
+A token on the command line is seen by everybody on the machine: set RECALL_TOKEN, or name a file with --token-file.
 
 Exit codes: 0 done and true; 1 the check failed; 2 the request is wrong; 3 the trail or a service could not be reached.";
 
@@ -93,12 +95,25 @@ pub struct Folder {
     /// The trail's folder
     #[arg(long, value_name = "DIR", env = "RECALL_DATA")]
     pub data: Option<PathBuf>,
-    /// The root key's file [default: DIR.key]
-    #[arg(long, value_name = "FILE", env = "RECALL_ROOT_KEY_FILE")]
+    #[command(flatten)]
+    pub root_key: RootKey,
+}
+
+/// Where the root key comes from, as flags say. The parser does not read the environment here: a flag goes before any variable, and only
+/// two flags exclude each other.
+#[derive(Args, Clone, Default)]
+pub struct RootKey {
+    /// With a folder: the root key's file [env: RECALL_ROOT_KEY_FILE] [default: DIR.key]
+    #[arg(long, value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,
-    /// A command whose standard output is the root key's line
-    #[arg(long, value_name = "COMMAND", env = "RECALL_ROOT_KEY_COMMAND", conflicts_with = "root_key_file")]
+    /// With a folder: a command whose standard output is the root key's line [env: RECALL_ROOT_KEY_COMMAND]
+    #[arg(long, value_name = "COMMAND", conflicts_with = "root_key_file")]
     pub root_key_command: Option<String>,
+}
+
+/// A variable of the environment, if it is set and not empty.
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
 }
 
 /// Whom a client command asks: a server, or a folder that no server holds.
@@ -107,21 +122,17 @@ pub struct Target {
     /// The server [default: http://127.0.0.1:7080]
     #[arg(long, value_name = "URL", env = "RECALL_URL")]
     pub url: Option<String>,
-    /// The token to show
-    #[arg(long, value_name = "TOKEN", env = "RECALL_TOKEN", hide_env_values = true)]
+    /// The token to show; seen by all who may list processes, so rather set RECALL_TOKEN [env: RECALL_TOKEN]
+    #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     pub token: Option<String>,
-    /// A file that holds the token
-    #[arg(long, value_name = "FILE", env = "RECALL_TOKEN_FILE")]
+    /// A file that holds the token [env: RECALL_TOKEN_FILE]
+    #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
     /// Work on this folder instead, as the machine's own administrator; goes before --url
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
-    /// With --data: the root key's file [default: DIR.key]
-    #[arg(long, value_name = "FILE", env = "RECALL_ROOT_KEY_FILE")]
-    pub root_key_file: Option<PathBuf>,
-    /// With --data: a command whose standard output is the root key's line
-    #[arg(long, value_name = "COMMAND", env = "RECALL_ROOT_KEY_COMMAND", conflicts_with = "root_key_file")]
-    pub root_key_command: Option<String>,
+    #[command(flatten)]
+    pub root_key: RootKey,
 }
 
 #[derive(Args)]
@@ -194,7 +205,7 @@ pub struct Search {
     /// Before this time
     #[arg(long, value_name = "T", allow_hyphen_values = true)]
     pub to: Option<String>,
-    /// At most so many events; csv and ndjson page until all are there
+    /// At most so many events [default: 50 in a table; csv and ndjson page until all are there]
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
     /// How the answer looks
@@ -227,11 +238,33 @@ pub struct Sql {
     pub target: Target,
 }
 
+/// What names an event.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum By {
+    /// Its id
+    Id,
+    /// Its index
+    Index,
+}
+
+impl By {
+    /// As the query string says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Index => "index",
+        }
+    }
+}
+
 #[derive(Args)]
 pub struct Show {
     /// The event's id, or its index
     #[arg(value_name = "ID|INDEX")]
     pub event: String,
+    /// What it is, where an id looks like an index [default: an id; if no event has it, an index]
+    #[arg(long)]
+    pub by: Option<By>,
     #[command(flatten)]
     pub target: Target,
 }
@@ -241,6 +274,9 @@ pub struct Receipt {
     /// The event's id, or its index
     #[arg(value_name = "ID|INDEX")]
     pub event: String,
+    /// What it is, where an id looks like an index [default: an id; if no event has it, an index]
+    #[arg(long)]
+    pub by: Option<By>,
     /// Put the event's content into the receipt; recorded as a disclosure
     #[arg(long)]
     pub disclose: bool,
@@ -287,12 +323,15 @@ pub struct TokenCreate {
     /// Whose it is; recorded as the actor of what is done with it
     #[arg(long)]
     pub name: Option<String>,
-    /// How long it works: 30m, 24h, 90d
+    /// How long it works: 30m, 24h, 90d [default: 90d for ingest, 7d for others]
     #[arg(long, value_name = "DURATION")]
     pub expires: Option<String>,
-    /// For ingest: the sources it may send for; the first stands in where an event names none
+    /// For ingest: the sources it may send for; the first stands in where an event names none [default: any]
     #[arg(long = "source", value_name = "SOURCE")]
     pub sources: Vec<String>,
+    /// For ingest: it may send for any source, and that is meant
+    #[arg(long, conflicts_with = "sources")]
+    pub any_source: bool,
     #[command(flatten)]
     pub target: Target,
 }
@@ -423,14 +462,16 @@ pub struct Recover {
 pub enum Stop {
     /// Help or version was asked for: its text.
     Help(String),
-    /// The arguments are wrong.
-    Wrong(Failure),
+    /// The arguments are wrong; whether they ask for machine output all the same.
+    Wrong(Failure, bool),
 }
 
 /// Reads the arguments of the process.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Cli, Stop> {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let json = arguments.iter().take_while(|argument| *argument != "--").any(|argument| argument == "--json");
     Cli::try_parse_from(arguments)
-        .map_err(|error| if error.use_stderr() { Stop::Wrong(one_line(&error)) } else { Stop::Help(help(&error)) })
+        .map_err(|error| if error.use_stderr() { Stop::Wrong(one_line(&error), json) } else { Stop::Help(help(&error)) })
 }
 
 /// The help text, in colour only on a terminal.

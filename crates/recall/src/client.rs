@@ -1,5 +1,6 @@
 //! How a client command asks: over HTTP, or by the same router in this process over a folder that no server holds.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use axum::body::{Body, to_bytes};
@@ -8,7 +9,7 @@ use serde_json::Value;
 use tower::ServiceExt;
 use ureq::Agent;
 
-use crate::cli::{Folder, Target};
+use crate::cli::{Folder, Target, variable};
 use crate::commands::serve::Running;
 use crate::failure::Failure;
 use crate::folder;
@@ -65,19 +66,11 @@ impl Client {
     /// Opens the folder, if one is named; otherwise prepares to talk to the server. Nothing is sent yet.
     pub fn open(target: &Target) -> Result<Self, Failure> {
         if let Some(data) = &target.data {
-            let folder = Folder {
-                data: Some(data.clone()),
-                root_key_file: target.root_key_file.clone(),
-                root_key_command: target.root_key_command.clone(),
-            };
+            let folder = Folder { data: Some(data.clone()), root_key: target.root_key.clone() };
             return Ok(Self::Local(Box::new(Running::local(&folder)?)));
         }
         let base = target.url.clone().unwrap_or_else(|| DEFAULT_URL.into());
-        let token = match (&target.token, &target.token_file) {
-            (Some(token), _) => Some(token.trim().to_owned()),
-            (None, Some(file)) => Some(folder::read_small(file)?.trim().to_owned()),
-            (None, None) => None,
-        };
+        let token = token(target)?;
         Ok(Self::Remote { agent: agent(), base: base_url(&base)?, token })
     }
 
@@ -91,6 +84,11 @@ impl Client {
         self.send(Method::POST, path, &[("content-type", "application/json")], body.to_string().into_bytes())
     }
 
+    /// As `post_json`, for work that may take hours: waits as long as it takes.
+    pub fn post_json_and_wait(&self, path: &str, body: &Value) -> Result<Answer, Failure> {
+        self.ask(Method::POST, path, &[("content-type", "application/json")], body.to_string().into_bytes(), true)
+    }
+
     /// Asks for a removal.
     pub fn delete(&self, path: &str) -> Result<Answer, Failure> {
         self.send(Method::DELETE, path, &[], Vec::new())
@@ -98,6 +96,10 @@ impl Client {
 
     /// Asks; any status is an answer.
     pub fn send(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>) -> Result<Answer, Failure> {
+        self.ask(method, path, headers, body, false)
+    }
+
+    fn ask(&self, method: Method, path: &str, headers: &[(&str, &str)], body: Vec<u8>, waits: bool) -> Result<Answer, Failure> {
         let base = match self {
             Self::Remote { base, .. } => base,
             Self::Local(_) => "",
@@ -108,6 +110,13 @@ impl Client {
         }
         match self {
             Self::Remote { agent, base, token } => {
+                let waiting;
+                let agent = if waits {
+                    waiting = waiting_agent();
+                    &waiting
+                } else {
+                    agent
+                };
                 if let Some(token) = token {
                     request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
                 }
@@ -132,9 +141,29 @@ impl Client {
     }
 }
 
+/// The token to show: a flag goes before any variable of the environment.
+fn token(target: &Target) -> Result<Option<String>, Failure> {
+    let from = |token: Option<String>, file: Option<PathBuf>| match (token, file) {
+        (Some(token), _) => Ok(Some(token.trim().to_owned())),
+        (None, Some(file)) => Ok(Some(folder::read_small(&file)?.trim().to_owned())),
+        (None, None) => Ok(None),
+    };
+    let flag = from(target.token.clone(), target.token_file.clone())?;
+    if flag.is_some() {
+        return Ok(flag);
+    }
+    let set = variable("RECALL_TOKEN").map(|token| token.into_string().map_err(|_| Failure::wrong("RECALL_TOKEN must be UTF-8")));
+    from(set.transpose()?, variable("RECALL_TOKEN_FILE").map(PathBuf::from))
+}
+
 /// An HTTP client that takes every status as an answer.
 pub fn agent() -> Agent {
     Agent::config_builder().http_status_as_error(false).timeout_global(Some(TIMEOUT)).max_redirects(0).build().into()
+}
+
+/// One that waits as long as it takes for the answer, though not for the connection.
+fn waiting_agent() -> Agent {
+    Agent::config_builder().http_status_as_error(false).timeout_connect(Some(TIMEOUT)).max_redirects(0).build().into()
 }
 
 /// A server's URL without its last slash.

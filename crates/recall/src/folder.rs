@@ -2,12 +2,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use recall_store::keys::RootSource;
 
-use crate::cli::Folder;
+use crate::cli::{Folder, RootKey, variable};
 use crate::failure::Failure;
 
 /// The largest file that is read as a small one.
@@ -27,14 +27,58 @@ impl Place {
     /// Fills in defaults: `DIR.key` and `DIR.anchor` beside the folder.
     pub fn of(folder: &Folder) -> Result<Self, Failure> {
         let data = folder.data.clone().ok_or_else(|| Failure::wrong("which trail? name its folder with --data DIR"))?;
-        let root = match (&folder.root_key_file, &folder.root_key_command) {
-            (Some(file), _) => RootSource::File(file.clone()),
-            (None, Some(command)) => RootSource::Command(command.clone()),
-            (None, None) => RootSource::File(beside(&data, "key")?),
+        Self::new(data, root_source(&folder.root_key)?)
+    }
+
+    /// The place of `data`, with the root key from `root` or beside the folder.
+    pub fn new(data: PathBuf, root: Option<RootSource>) -> Result<Self, Failure> {
+        let root = match root {
+            Some(root) => root,
+            None => RootSource::File(beside(&data, "key")?),
         };
         let anchor = beside(&data, "anchor")?;
         Ok(Self { data, root, anchor })
     }
+}
+
+/// Where the root key comes from, if flags or environment say so: the flag first, and two that stand beside each other exclude each other.
+pub fn root_source(flags: &RootKey) -> Result<Option<RootSource>, Failure> {
+    let (file, command) = match (&flags.root_key_file, &flags.root_key_command) {
+        (None, None) => {
+            let command = variable("RECALL_ROOT_KEY_COMMAND")
+                .map(|command| command.into_string().map_err(|_| Failure::wrong("RECALL_ROOT_KEY_COMMAND must be UTF-8")));
+            (variable("RECALL_ROOT_KEY_FILE").map(PathBuf::from), command.transpose()?)
+        }
+        (file, command) => (file.clone(), command.clone()),
+    };
+    match (file, command) {
+        (Some(_), Some(_)) => Err(Failure::wrong("RECALL_ROOT_KEY_FILE and RECALL_ROOT_KEY_COMMAND exclude each other: keep one")),
+        (Some(file), None) => Ok(Some(root_file(file))),
+        (None, Some(command)) => Ok(Some(RootSource::Command(command))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The root key in this file. What systemd hands to a service in its folder for credentials belongs to root, is read by the service alone
+/// and is never written.
+pub fn root_file(file: PathBuf) -> RootSource {
+    match variable("CREDENTIALS_DIRECTORY") {
+        Some(credentials) if file.parent() == Some(Path::new(&credentials)) => RootSource::Credential(file),
+        _ => RootSource::File(file),
+    }
+}
+
+/// Refuses to work as root on somebody else's folder: what root writes there, its owner could not read any more.
+pub fn require_own(data: &Path) -> Result<(), Failure> {
+    let Ok(metadata) = fs::metadata(data) else { return Ok(()) };
+    let (owner, me) = (metadata.uid(), rustix::process::geteuid().as_raw());
+    if me != 0 || owner == me {
+        return Ok(());
+    }
+    Err(Failure::wrong(format!(
+        "{} belongs to user {owner}, who could not read what root writes there: run this as that user (sudo -u '#{owner}' recall …)",
+        data.display()
+    )))
 }
 
 /// `DIR.extension`, beside DIR.

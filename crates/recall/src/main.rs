@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     let arguments = match cli::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(cli::Stop::Help(text)) => return output::help(&text),
-        Err(cli::Stop::Wrong(failure)) => return output::failed(&failure, false),
+        Err(cli::Stop::Wrong(failure, json)) => return output::failed(&failure, json),
     };
     let json = arguments.json;
     match run::run(arguments) {

@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -69,8 +69,10 @@ pub enum RootKeyError {
     /// The command failed.
     #[error("the root key command ended with {0}; run it by hand to see why")]
     Command(String),
-    /// A command's key can't be replaced from here.
-    #[error("the root key comes from a command, so that it can't be replaced here; give the key as a file, rotate, then store it again")]
+    /// A command's key, or a service manager's, can't be replaced from here.
+    #[error(
+        "the root key is handed in by a command or a service manager, so that it can't be replaced here; stop the server and give the key as a file (--data DIR --root-key-file FILE)"
+    )]
     NotReplaceable,
     /// The operating system refused.
     #[error("the root key file {path}: {cause}", path = path.display())]
@@ -87,6 +89,8 @@ pub enum RootKeyError {
 pub enum RootSource {
     /// A file of mode 0600 (or a symbolic link to one).
     File(PathBuf),
+    /// A file that the service manager made for this process: root's, read by the process alone, and not to be written.
+    Credential(PathBuf),
     /// A command whose output is the line; run by `sh -c`.
     Command(String),
 }
@@ -94,9 +98,28 @@ pub enum RootSource {
 impl fmt::Display for RootSource {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::File(path) => write!(out, "the file {}", path.display()),
+            Self::File(path) | Self::Credential(path) => write!(out, "the file {}", path.display()),
             // The command line itself may hold a credential.
             Self::Command(_) => out.write_str("the root key command"),
+        }
+    }
+}
+
+/// Whose a root key's file may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// Whoever may read it, alone.
+    Anybody,
+    /// As that, or root's with a list that lets one user read it, which shows in the mode as the right of a group to read.
+    ServiceManager,
+}
+
+impl Owner {
+    /// The permission bits that are refused.
+    fn refused(self, uid: u32) -> u32 {
+        match self {
+            Self::ServiceManager if uid == 0 => 0o037,
+            _ => 0o077,
         }
     }
 }
@@ -106,6 +129,7 @@ impl RootSource {
     pub fn load(&self) -> Result<RootKey, RootKeyError> {
         match self {
             Self::File(path) => RootKey::from_file(path),
+            Self::Credential(path) => RootKey::read(path, Owner::ServiceManager),
             Self::Command(command) => RootKey::from_command(command),
         }
     }
@@ -145,6 +169,10 @@ impl RootKey {
 
     /// Reads a file, refusing one that others may touch.
     pub fn from_file(path: &Path) -> Result<Self, RootKeyError> {
+        Self::read(path, Owner::Anybody)
+    }
+
+    fn read(path: &Path, owner: Owner) -> Result<Self, RootKeyError> {
         let io = |cause: io::Error| RootKeyError::Io { path: path.to_owned(), cause };
         // Without `O_NONBLOCK`, opening a pipe would wait for ever.
         let nonblock = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
@@ -157,7 +185,7 @@ impl RootKey {
             return Err(RootKeyError::NotAFile(path.to_owned()));
         }
         let mode = metadata.permissions().mode() & 0o777;
-        if mode & 0o077 != 0 {
+        if mode & owner.refused(metadata.uid()) != 0 {
             return Err(RootKeyError::Open { path: path.to_owned(), mode });
         }
         let mut text = Zeroizing::new(String::new());

@@ -208,6 +208,27 @@ fn root_key_files_that_others_may_touch_or_that_are_none_are_refused() {
 }
 
 #[test]
+fn a_credential_may_be_read_by_the_group_that_a_list_shows_as_but_only_roots() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("key");
+    RootKey::generate(&Seeded::new(1)).write_new(&path).unwrap();
+    let credential = RootSource::Credential(path.clone());
+    let set = |mode| fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    for mode in [0o400, 0o600] {
+        set(mode);
+        credential.load().unwrap();
+    }
+    for mode in [0o444, 0o460, 0o450, 0o404] {
+        set(mode);
+        assert!(matches!(credential.load(), Err(RootKeyError::Open { .. })), "{mode:o}");
+    }
+    set(0o440);
+    let roots = std::os::unix::fs::MetadataExt::uid(&fs::metadata(&path).unwrap()) == 0;
+    assert_eq!(credential.load().is_ok(), roots);
+    assert!(RootSource::File(path).load().is_err());
+}
+
+#[test]
 fn a_rotation_through_a_symbolic_link_replaces_the_file_behind_it() {
     let ring = Ring::new();
     let keys = ring.create();

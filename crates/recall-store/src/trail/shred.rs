@@ -53,7 +53,7 @@ impl Trail {
     pub fn shred(&self, set: u64, record: Submission) -> Result<Shredding, ShredError> {
         let running = self.running.as_ref().map_err(|reason| SubmitError::ReadOnly(reason.clone()))?;
         let info = self.keys.sets().into_iter().find(|info| info.id == set).ok_or(ShredError::Unknown(set))?;
-        if matches!(self.root, RootSource::Command(_)) {
+        if !matches!(self.root, RootSource::File(_)) {
             return Err(ShredError::Key(RootKeyError::NotReplaceable.into()));
         }
         let events: usize = record.batches.iter().map(crate::batch::Batch::len).sum();

@@ -101,7 +101,11 @@ fn root_key(place: &Place) -> Look {
 
 fn root_key_place(place: &Place) -> Look {
     const WHAT: &str = "root key's place";
-    let RootSource::File(file) = &place.root else { return look(WHAT, Level::Good, "the root key comes from a command") };
+    let file = match &place.root {
+        RootSource::File(file) => file,
+        RootSource::Credential(_) => return look(WHAT, Level::Good, "the root key is handed in by the service manager"),
+        RootSource::Command(_) => return look(WHAT, Level::Good, "the root key comes from a command"),
+    };
     match (std::fs::metadata(file), std::fs::metadata(&place.data)) {
         (Ok(key), Ok(data)) if key.dev() == data.dev() => look(
             WHAT,

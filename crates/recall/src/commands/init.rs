@@ -27,7 +27,7 @@ pub fn run(options: &Init, as_json: bool) -> Result<(), Failure> {
     running.close()?;
     let data = place.data.display().to_string();
     let root_key_file = match &place.root {
-        RootSource::File(file) => Some(file.display().to_string()),
+        RootSource::File(file) | RootSource::Credential(file) => Some(file.display().to_string()),
         RootSource::Command(_) => None,
     };
     if as_json {

@@ -8,13 +8,14 @@ use crate::cli::Recover;
 use crate::commands::init::new_origin;
 use crate::commands::serve::Running;
 use crate::failure::Failure;
-use crate::folder::Place;
+use crate::folder::{Place, require_own};
 use crate::output;
 use crate::router::Door;
 
 /// Recovers, names the checkpoint that the copy is behind in an event, and says under which key the log goes on.
 pub fn run(options: &Recover, as_json: bool) -> Result<(), Failure> {
     let place = Place::of(&options.folder)?;
+    require_own(&place.data)?;
     let origin = options.origin.clone().unwrap_or_else(new_origin);
     let trail = recover::recover(OpenOptions::new(&place.data, place.root), &origin).map_err(|error| Failure::wrong(error.to_string()))?;
     let size = trail.size();

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::PrometheusBuilder;
 use recall_log::time::Timestamp;
 use recall_search::engine::{Engine, Limits};
 use recall_store::catalog::{Kind, RowChange};
-use recall_store::keys::TrailKey;
+use recall_store::keys::{RootSource, TrailKey};
 use recall_store::seams::{SystemClock, SystemRandom};
 use recall_store::trail::{Class, OpenError, OpenOptions, Submission, Trail};
 use tokio::net::TcpListener;
@@ -21,7 +21,7 @@ use crate::app::{App, Shared};
 use crate::cli::{Folder, LogFormat, Serve};
 use crate::config::{Config, require_loopback};
 use crate::failure::Failure;
-use crate::folder::Place;
+use crate::folder::{Place, require_own, root_file, root_source};
 use crate::http::authenticate::record_counted;
 use crate::http::server;
 use crate::idempotency::Kept;
@@ -113,6 +113,7 @@ impl Running {
 
 /// Opens the trail of a place. `segment_events`: how many fresh events make a segment, where that was configured.
 pub fn open_trail(place: &Place, segment_events: Option<u64>) -> Result<Trail, Failure> {
+    require_own(&place.data)?;
     let mut options = OpenOptions::new(&place.data, place.root.clone());
     options.compaction.segment_events = segment_events.unwrap_or(options.compaction.segment_events);
     Trail::open(options).map_err(|error| match error {
@@ -129,19 +130,13 @@ struct Settings {
     segment_events: Option<u64>,
 }
 
-/// File, then environment, then flags; the latter two are one for the command line's parser.
+/// File, then environment, then flags.
 fn settings(options: &Serve) -> Result<Settings, Failure> {
     let config = options.config.as_deref().map(Config::read).transpose()?.unwrap_or_default();
-    let flags = &options.folder;
-    let key_flag = flags.root_key_file.is_some() || flags.root_key_command.is_some();
-    let folder = Folder {
-        data: flags.data.clone().or(config.trail.data),
-        root_key_file: flags.root_key_file.clone().or(config.trail.root_key_file.filter(|_| !key_flag)),
-        root_key_command: flags.root_key_command.clone().or(config.trail.root_key_command.filter(|_| !key_flag)),
-    };
-    if folder.data.is_none() {
-        return Err(Failure::wrong("which trail? name its folder with --data DIR, or in a file with --config FILE"));
-    }
+    let data = options.folder.data.clone().or(config.trail.data);
+    let data = data.ok_or_else(|| Failure::wrong("which trail? name its folder with --data DIR, or in a file with --config FILE"))?;
+    let configured = config.trail.root_key_file.map(root_file).or(config.trail.root_key_command.map(RootSource::Command));
+    let place = Place::new(data, root_source(&options.folder.root_key)?.or(configured))?;
     let listen = match options.listen.or(config.server.listen) {
         Some(listen) => listen,
         None => DEFAULT_LISTEN.parse().map_err(|_| Failure::wrong("name an address with --listen"))?,
@@ -149,7 +144,7 @@ fn settings(options: &Serve) -> Result<Settings, Failure> {
     require_loopback(listen).map_err(Failure::wrong)?;
     let hours = config.server.verify_every_hours.unwrap_or(VERIFY_EVERY_HOURS);
     Ok(Settings {
-        place: Place::of(&folder)?,
+        place,
         listen,
         log_format: options.log_format.or(config.log.format).unwrap_or(LogFormat::Text),
         verify_every: Duration::from_secs(3_600 * u64::from(hours)),
