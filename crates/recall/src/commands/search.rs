@@ -45,7 +45,7 @@ fn ask(client: &Client, options: &Search, limit: u64, cursor: Option<&str>, form
 }
 
 fn table(client: &Client, options: &Search, as_json: bool) -> Result<usize, Failure> {
-    let answer = ask(client, options, options.limit.unwrap_or(TABLE_EVENTS), None, None)?.json()?;
+    let answer = pages(client, options)?;
     let events = answer.get("events").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
     if as_json {
         output::json(&answer)?;
@@ -60,6 +60,25 @@ fn table(client: &Client, options: &Search, as_json: bool) -> Result<usize, Fail
         output::note(&output::printable(sentence));
     }
     Ok(events.len())
+}
+
+/// The first page, with the events of those that follow it as far as the limit goes.
+fn pages(client: &Client, options: &Search) -> Result<Value, Failure> {
+    let limit = options.limit.unwrap_or(TABLE_EVENTS);
+    let mut answer = ask(client, options, limit.min(PAGE_EVENTS), None, None)?.json()?;
+    loop {
+        let held = answer.get("events").and_then(Value::as_array).map_or(0, Vec::len) as u64;
+        let cursor = answer.get("next_cursor").and_then(Value::as_str).filter(|_| held < limit).map(str::to_owned);
+        let Some(cursor) = cursor else { return Ok(answer) };
+        let mut page = ask(client, options, (limit - held).min(PAGE_EVENTS), Some(&cursor), None)?.json()?;
+        let more = page.get_mut("events").map(Value::take);
+        if let (Some(all), Some(Value::Array(more))) = (answer.get_mut("events").and_then(Value::as_array_mut), more) {
+            all.extend(more);
+        }
+        if let Some(next) = answer.get_mut("next_cursor") {
+            *next = page.get_mut("next_cursor").map(Value::take).unwrap_or_default();
+        }
+    }
 }
 
 fn row(event: &Value) -> Vec<String> {

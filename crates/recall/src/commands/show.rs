@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use crate::cli::Show;
-use crate::client::{Client, encode};
+use crate::cli::{By, Show};
+use crate::client::{Client, encode, path};
 use crate::failure::Failure;
 use crate::output;
 
 /// Fetches event and receipt, and shows them; in JSON the receipt is `integrity.proof`.
 pub fn run(options: &Show, as_json: bool) -> Result<(), Failure> {
     let client = Client::open(&options.target)?;
-    let answer = client.get(&format!("/v1/events/{}", encode(&options.event)))?;
+    let answer = client.get(&path(&format!("/v1/events/{}", encode(&options.event)), &[("by", options.by.map(By::name))]))?;
     if answer.status == axum::http::StatusCode::NOT_FOUND {
         client.close()?;
         return Err(Failure::check("there is no such event, or its content is erased"));
@@ -18,7 +18,7 @@ pub fn run(options: &Show, as_json: bool) -> Result<(), Failure> {
     let mut event = answer.success()?.json()?;
     // By index: an id may stand for events of several sources.
     let index = event.pointer("/integrity/index").map(ToString::to_string).unwrap_or_default();
-    let proof = client.get(&format!("/v1/events/{index}/proof"))?.success()?;
+    let proof = client.get(&format!("/v1/events/{index}/proof?by=index"))?.success()?;
     client.close()?;
     let proof = String::from_utf8_lossy(&proof.body).into_owned();
     if as_json {
