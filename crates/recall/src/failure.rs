@@ -30,6 +30,15 @@ impl Failure {
         Self::Unreachable(message.into())
     }
 
+    /// The same, and one more thing to know.
+    pub fn and(self, more: &str) -> Self {
+        match self {
+            Self::CheckFailed(message) => Self::CheckFailed(format!("{message}; {more}")),
+            Self::WrongRequest(message) => Self::WrongRequest(format!("{message}; {more}")),
+            Self::Unreachable(message) => Self::Unreachable(format!("{message}; {more}")),
+        }
+    }
+
     /// The exit code of the process.
     pub fn code(&self) -> u8 {
         match self {
