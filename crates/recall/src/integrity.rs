@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use recall_log::note::Verifier;
+use recall_log::tile::{SourceError, TileSource};
 use recall_log::verify::verify_log;
 use recall_store::catalog::{Kind, RowChange};
 use recall_store::trail::Trail;
@@ -43,6 +44,12 @@ impl Integrity {
     /// The last result, if there was a run.
     pub fn last(&self) -> Option<Value> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether the last run found something.
+    pub fn found_damage(&self) -> bool {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        last.as_ref().and_then(|last| last.get("good")?.as_bool()) == Some(false)
     }
 
     /// Whether a run is under way.
@@ -114,7 +121,7 @@ fn verify(app: &Shared, stopping: &AtomicBool) -> (u64, Vec<String>) {
     let mut size = 0;
     match Verifier::parse(&app.trail.keys().vkey()) {
         Ok(verifier) if app.trail.published() > 0 => {
-            let verdict = verify_log(&FolderLog(log), &verifier, &[], &mut |_, _| ());
+            let verdict = verify_log(&Stoppable { log: FolderLog(log), stopping }, &verifier, &[], &mut |_, _| ());
             size = verdict.head.as_ref().map_or(0, |(checkpoint, _)| checkpoint.size);
             findings.extend(verdict.findings.iter().map(ToString::to_string));
         }
@@ -123,6 +130,21 @@ fn verify(app: &Shared, stopping: &AtomicBool) -> (u64, Vec<String>) {
     }
     findings.extend(app.trail.verify_content(&mut |_| !stopping.load(Ordering::Relaxed)).iter().map(ToString::to_string));
     (size, findings)
+}
+
+/// The log, until the server stops: then no file of it can be read any more, so that the walk over the tree ends soon.
+struct Stoppable<'a> {
+    log: FolderLog,
+    stopping: &'a AtomicBool,
+}
+
+impl TileSource for Stoppable<'_> {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, SourceError> {
+        if self.stopping.load(Ordering::Relaxed) {
+            return Err(SourceError("the server stops".into()));
+        }
+        self.log.read(path)
+    }
 }
 
 /// Records the run, and keeps its result in the same transaction.
@@ -143,3 +165,6 @@ fn keep(app: &Shared, runtime: &Handle, size: u64, findings: &[String], result: 
     }
     *app.integrity.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
 }
+
+#[cfg(test)]
+mod tests;

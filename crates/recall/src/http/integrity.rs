@@ -8,7 +8,10 @@ use crate::app::Shared;
 use crate::http::format::json as answer;
 use crate::http::problem::Problem;
 use crate::http::sources;
-use crate::identity::{Identity, Permission};
+use crate::identity::Identity;
+
+/// Damaged parts that are listed.
+const DAMAGE: usize = 100;
 
 /// The report.
 pub async fn report(State(app): State<Shared>, reader: Identity) -> Result<Response, Problem> {
@@ -18,6 +21,9 @@ pub async fn report(State(app): State<Shared>, reader: Identity) -> Result<Respo
         "running": app.integrity.running(),
         "size": app.trail.size(),
         "published": app.trail.published(),
+        "publication_failure": app.trail.publish_failure(),
+        "damage": app.trail.damage().iter().take(DAMAGE).map(ToString::to_string).collect::<Vec<_>>(),
+        "damage_not_listed": app.trail.damage().len().saturating_sub(DAMAGE),
         "read_only": app.trail.not_ready(),
         "tier": {
             "name": "signed",
