@@ -63,6 +63,10 @@ pub enum Sight {
 #[error("{0}")]
 pub struct Denied(pub &'static str);
 
+/// What the one-time token is for.
+pub const ONE_TIME: Denied =
+    Denied("the one-time token only makes the first administrator's token: recall token create --role administrator");
+
 impl Role {
     /// The role that users write as `name`.
     pub fn parse(name: &str) -> Option<Self> {
@@ -98,9 +102,7 @@ impl Role {
             return Ok(());
         }
         Err(Denied(match (self, permission) {
-            (Self::FirstAdministrator, _) => {
-                "the one-time token only makes the first administrator's token: recall token create --role administrator"
-            }
+            (Self::FirstAdministrator, _) => ONE_TIME.0,
             (_, Ingest) => "this token may not send events: use a token of role ingest",
             (_, CreateToken | Administer) => "this needs a token of role administrator",
             (_, Operate) => "this needs a token of role administrator, privacy-officer, auditor or engineer",
@@ -117,9 +119,7 @@ impl Role {
             Self::Patient => {
                 Err(Denied("reading as a patient is not offered yet: ask the privacy officer for an accounting of disclosures"))
             }
-            Self::FirstAdministrator => {
-                Err(Denied("the one-time token only makes the first administrator's token: recall token create --role administrator"))
-            }
+            Self::FirstAdministrator => Err(ONE_TIME),
         }
     }
 }

@@ -65,7 +65,7 @@ pub fn create(
     role: Role,
     sources: Vec<String>,
     now: Timestamp,
-    expires_at: Option<Timestamp>,
+    expires_at: Timestamp,
 ) -> (String, Shown, Stored) {
     let mut id_bytes = [0; ID_BYTES];
     random.fill(&mut id_bytes);
@@ -78,7 +78,7 @@ pub fn create(
         role: role.name().into(),
         sources,
         created_at: now.micros(),
-        expires_at: expires_at.map(Timestamp::micros),
+        expires_at: Some(expires_at.micros()),
         revoked_at: None,
         sha256: hash(&*secret),
     };

@@ -12,9 +12,13 @@ use crate::cli::Init;
 use crate::commands::serve::Running;
 use crate::failure::Failure;
 use crate::folder::Place;
+use crate::http::tokens::after;
 use crate::identity::{Identity, Role};
 use crate::record::Record;
 use crate::{output, tokens};
+
+/// How long the one-time token works, seconds.
+const FIRST_EXPIRES_S: u64 = 86_400;
 
 /// Makes the trail.
 pub fn run(options: &Init, as_json: bool) -> Result<(), Failure> {
@@ -42,7 +46,10 @@ pub fn run(options: &Init, as_json: bool) -> Result<(), Failure> {
     }
     output::line(&format!("public key       {vkey}"))?;
     output::line(&format!("one-time token   {}", token.as_str()))?;
-    output::line(&format!("\nnext: recall serve --data {data}\n      recall token create --role administrator --token ONE_TIME_TOKEN"))
+    output::note(&format!(
+        "the one-time token makes the first administrator's token and works for 24 hours; later: recall token create --role administrator --data {data}"
+    ));
+    output::line(&format!("\nnext: recall serve --data {data}\n      RECALL_TOKEN=ONE_TIME_TOKEN recall token create --role administrator"))
 }
 
 /// A name that is nobody's: `.invalid` is reserved (RFC 2606), and the digits tell trails apart.
@@ -55,7 +62,7 @@ pub fn new_origin() -> String {
 /// The one-time token, recorded as the trail's first event.
 fn first_token(running: &Running) -> Result<tokens::Shown, Failure> {
     let now = SystemClock.now();
-    let (id, shown, stored) = tokens::create(&SystemRandom, None, Role::FirstAdministrator, Vec::new(), now, None);
+    let (id, shown, stored) = tokens::create(&SystemRandom, None, Role::FirstAdministrator, Vec::new(), now, after(now, FIRST_EXPIRES_S));
     let row = RowChange::put(Kind::Token, id.clone(), stored.write());
     let record =
         Record::new(Identity::machine().actor(), "recall.init", "C", json!({"type": "recall:trail"})).with(json!({"token_id": id}));

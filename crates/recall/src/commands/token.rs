@@ -26,7 +26,14 @@ fn create(options: &TokenCreate, as_json: bool) -> Result<(), Failure> {
         return output::json(&answer);
     }
     let token = answer.get("token").and_then(Value::as_str).ok_or_else(|| Failure::unreachable("the server's answer holds no token"))?;
-    output::line(token)
+    output::line(token)?;
+    if let (None, Some(end)) = (&options.expires, answer.get("expires_at").and_then(Value::as_str)) {
+        output::note(&format!("it works until {}; --expires says otherwise", output::printable(end)));
+    }
+    if options.role == "ingest" && options.sources.is_empty() && !options.any_source {
+        output::note("it may send for any source: bind it to its own with --source URN, or say --any-source");
+    }
+    Ok(())
 }
 
 fn list(options: &TargetOnly, as_json: bool) -> Result<(), Failure> {
@@ -43,7 +50,11 @@ fn list(options: &TargetOnly, as_json: bool) -> Result<(), Failure> {
             text(token, "id"),
             text(token, "role"),
             text(token, "name"),
-            sources.collect::<Vec<_>>().join(" "),
+            if token.get("any_source").and_then(Value::as_bool) == Some(true) {
+                "any".into()
+            } else {
+                sources.collect::<Vec<_>>().join(" ")
+            },
             text(token, "status"),
             text(token, "expires_at"),
         ]

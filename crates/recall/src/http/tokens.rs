@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Shared};
 use crate::http::format::{JsonBody, Segment, json as answer};
 use crate::http::problem::Problem;
-use crate::identity::{Identity, Permission, ROLES, Role};
+use crate::identity::{Identity, ONE_TIME, ROLES, Role};
 use crate::record::{RESERVED_SOURCES, Record};
 use crate::tokens::{self, NAME_BYTES, SOURCES, Stored};
 
@@ -18,6 +18,10 @@ use crate::tokens::{self, NAME_BYTES, SOURCES, Stored};
 const TOKENS: usize = 10_000;
 /// Longest source, in bytes: as long as an event's may be.
 const SOURCE_BYTES: usize = 512;
+/// How long a token of a feed works where nothing is said, seconds: a quarter.
+const FEED_EXPIRES_S: u64 = 90 * 86_400;
+/// How long a token of a person works where nothing is said, seconds: a week.
+const PERSON_EXPIRES_S: u64 = 7 * 86_400;
 /// Longest time that a token may work, seconds: a hundred years.
 const EXPIRES_S: u64 = 100 * 366 * 86_400;
 
@@ -42,7 +46,9 @@ impl Wanted {
             return Err(Problem::unprocessable(format!("name: give 1 to {NAME_BYTES} bytes without control characters, or leave it out")));
         }
         if self.expires_in_s.is_some_and(|seconds| seconds == 0 || seconds > EXPIRES_S) {
-            return Err(Problem::unprocessable("expires_in_s: give 1 second to a hundred years, or leave it out"));
+            return Err(Problem::unprocessable(
+                "expires_in_s: give 1 second to a hundred years, or leave it out for 90 days (ingest) or 7 days (others)",
+            ));
         }
         if !self.sources.is_empty() && role != Role::Ingest {
             return Err(Problem::unprocessable("sources: only tokens of role ingest are scoped to sources; leave it out"));
@@ -68,22 +74,30 @@ pub async fn create(State(app): State<Shared>, maker: Identity, JsonBody(wanted)
     let now = app.clock.now();
     let mut rows = Vec::new();
     if maker.role == Role::FirstAdministrator {
+        if role != Role::Administrator {
+            return Err(ONE_TIME.into());
+        }
         // Asked again now that nobody else is at it: the one-time token works once.
         if app.stored_token(&maker.token_id)?.is_none() {
             return Err(Problem::unauthorized());
         }
         rows.push(RowChange::remove(Kind::Token, maker.token_id.clone()));
     }
-    let expires_at = wanted.expires_in_s.map(|seconds| after(now, seconds));
+    let standard = if role == Role::Ingest { FEED_EXPIRES_S } else { PERSON_EXPIRES_S };
+    let expires_at = after(now, wanted.expires_in_s.unwrap_or(standard));
     let (id, shown, stored) = tokens::create(&*app.random, wanted.name, role, wanted.sources, now, expires_at);
     rows.push(RowChange::put(Kind::Token, id.clone(), stored.write()));
     let record = Record::new(maker.actor(), "recall.token.create", "C", json!({"type": "recall:token", "id": id}))
-        .with(json!({"token_id": id, "token_role": role.name(), "token_name": stored.name.clone().unwrap_or_default()}));
+        .with(json!({"token_id": id, "token_role": role.name(), "token_name": stored.name.clone().unwrap_or_default(),
+            "token_expires_at": expires_at.to_string()}));
     app.record(record, rows).await?;
-    Ok(answer(&json!({"id": id, "token": shown.as_str(), "role": role.name(), "expires_at": expires_at.map(|at| at.to_string())})))
+    Ok(answer(
+        &json!({"id": id, "token": shown.as_str(), "role": role.name(), "expires_at": expires_at.to_string(), "sources": stored.sources}),
+    ))
 }
 
-fn after(now: Timestamp, seconds: u64) -> Timestamp {
+/// A time so much later.
+pub fn after(now: Timestamp, seconds: u64) -> Timestamp {
     let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
     Timestamp::from_micros(now.micros().saturating_add(micros))
 }
@@ -109,7 +123,8 @@ fn describe(id: &str, stored: &Stored, now: Timestamp) -> Value {
         (None, false) => "expired",
     };
     json!({
-        "id": id, "role": stored.role, "name": stored.name, "sources": stored.sources, "status": status,
+        "id": id, "role": stored.role, "name": stored.name, "sources": stored.sources,
+        "any_source": stored.role == Role::Ingest.name() && stored.sources.is_empty(), "status": status,
         "created_at": time(Some(stored.created_at)), "expires_at": time(stored.expires_at), "revoked_at": time(stored.revoked_at),
     })
 }

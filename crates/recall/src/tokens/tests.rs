@@ -5,27 +5,28 @@ use recall_store::seams::SystemRandom;
 use super::{Presented, Shown, Stored, create};
 use crate::identity::Role;
 
+const LATER: Timestamp = Timestamp::from_micros(3_000_000);
 const NOW: Timestamp = Timestamp::from_micros(1_000_000);
 
-fn made(expires_at: Option<Timestamp>) -> (String, Shown, Stored) {
+fn made(expires_at: Timestamp) -> (String, Shown, Stored) {
     create(&SystemRandom, Some("feed".into()), Role::Ingest, vec!["urn:a".into()], NOW, expires_at)
 }
 
 #[test]
 fn a_token_is_known_by_its_secret_alone() {
-    let (id, shown, stored) = made(None);
+    let (id, shown, stored) = made(LATER);
     let presented = Presented::parse(shown.as_str()).unwrap();
     assert_eq!(presented.id, id);
     let identity = presented.identify(&stored, NOW).unwrap();
     assert_eq!((identity.role, identity.token_id.as_str(), identity.sources), (Role::Ingest, id.as_str(), vec!["urn:a".to_owned()]));
-    let (_, _, other) = made(None);
+    let (_, _, other) = made(LATER);
     assert!(presented.identify(&other, NOW).is_none());
 }
 
 #[test]
 fn a_token_ends_when_it_expires_or_is_revoked() {
     let end = Timestamp::from_micros(2_000_000);
-    let (_, shown, mut stored) = made(Some(end));
+    let (_, shown, mut stored) = made(end);
     let presented = Presented::parse(shown.as_str()).unwrap();
     assert!(presented.identify(&stored, Timestamp::from_micros(1_999_999)).is_some());
     assert!(presented.identify(&stored, end).is_none());
@@ -35,7 +36,7 @@ fn a_token_ends_when_it_expires_or_is_revoked() {
 
 #[test]
 fn what_is_stored_gives_no_token_away_and_comes_back() {
-    let (_, shown, stored) = made(None);
+    let (_, shown, stored) = made(LATER);
     let bytes = stored.write();
     let secret = shown.as_str().rsplit('_').next().unwrap();
     assert!(!String::from_utf8(bytes.clone()).unwrap().contains(secret));
@@ -44,7 +45,7 @@ fn what_is_stored_gives_no_token_away_and_comes_back() {
 
 #[test]
 fn other_texts_are_no_tokens() {
-    let (_, shown, _) = made(None);
+    let (_, shown, _) = made(LATER);
     let good = shown.as_str();
     for bad in [
         "",

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{Trail, done, event, fails, lines};
+use super::harness::{Trail, done, event, fails, lines, recall};
 
 #[test]
 fn the_one_time_token_makes_one_token_and_nothing_else() {
@@ -13,6 +13,7 @@ fn the_one_time_token_makes_one_token_and_nothing_else() {
     server.get("/v1/tokens", first).problem(403);
     server.ingest(first, &lines("a", 0, 1)).problem(403);
     server.post("/v1/tokens", first, &json!({"role": "king"})).problem(422);
+    server.post("/v1/tokens", first, &json!({"role": "privacy-officer"})).problem(403);
     let administrator =
         server.post("/v1/tokens", first, &json!({"role": "administrator", "name": "root"})).ok()["token"].as_str().unwrap().to_owned();
     server.post("/v1/tokens", first, &json!({"role": "administrator"})).problem(401);
@@ -122,6 +123,41 @@ fn an_expired_token_works_no_more() {
         assert!(tries < 100_000, "the token never expires");
     }
     server.ingest(&token, &lines("a", 0, 1)).problem(401);
+}
+
+#[test]
+fn every_token_ends_and_the_list_says_when_and_for_which_sources() {
+    let trail = Trail::new();
+    let list = || -> Vec<Value> {
+        let listed: Value = serde_json::from_str(&done(&["--json", "token", "list", "--data", &trail.data()])).unwrap();
+        listed["tokens"].as_array().unwrap().clone()
+    };
+    let days = |token: &Value| {
+        let sql = |name: &str| token[name].as_str().unwrap().get(..10).unwrap().to_owned();
+        let number = |text: &str| {
+            // Days since some day, good for differences (Fliegel and Van Flandern).
+            let part = |range: std::ops::Range<usize>| text[range].parse::<i64>().unwrap();
+            let (y, m, d) = (part(0..4), part(5..7), part(8..10));
+            let a = (m - 14) / 12;
+            (1461 * (y + 4800 + a)) / 4 + (367 * (m - 2 - 12 * a)) / 12 - (3 * ((y + 4900 + a) / 100)) / 4 + d
+        };
+        number(&sql("expires_at")) - number(&sql("created_at"))
+    };
+    let first = list();
+    assert_eq!((first[0]["role"].as_str().unwrap(), days(&first[0])), ("first-administrator", 1));
+    let output = recall(&["token", "create", "--role", "ingest", "--data", &trail.data()]);
+    assert_eq!(String::from_utf8(output.stdout).unwrap().lines().count(), 1, "the token alone");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("--source"));
+    done(&["token", "create", "--role", "ingest", "--source", "urn:a", "--data", &trail.data()]);
+    let output = recall(&["token", "create", "--role", "ingest", "--any-source", "--expires", "1d", "--data", &trail.data()]);
+    assert_eq!(output.stderr, b"");
+    done(&["token", "create", "--role", "auditor", "--data", &trail.data()]);
+    done(&["token", "create", "--role", "auditor", "--expires", "400d", "--data", &trail.data()]);
+    let made = list();
+    let found: Vec<(i64, bool)> = made[1..].iter().map(|token| (days(token), token["any_source"].as_bool().unwrap())).collect();
+    assert_eq!(found, [(90, true), (90, false), (1, true), (7, false), (400, false)]);
+    let table = done(&["token", "list", "--data", &trail.data()]);
+    assert!(table.contains("any") && table.contains("urn:a"), "{table}");
 }
 
 #[test]
