@@ -8,6 +8,7 @@ pub mod format;
 pub mod integrity;
 pub mod keys;
 pub mod operations;
+pub mod permit;
 pub mod problem;
 pub mod receipts;
 pub mod server;

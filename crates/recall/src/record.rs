@@ -97,6 +97,24 @@ impl App {
         outcomes.into_iter().next().ok_or_else(|| Problem::internal("the trail gave no answer for a record, so nothing was done"))
     }
 
+    /// Records that something was refused or failed, and gives back why. Where that cannot be recorded, this is the reason.
+    pub async fn not_done(&self, record: Record, problem: Problem) -> Problem {
+        match self.record(record.ended(problem.outcome(), problem.detail()), Vec::new()).await {
+            Ok(_) => problem.recorded(),
+            Err(unwritten) => unwritten.recorded(),
+        }
+    }
+
+    /// Records that somebody looked at what runs the trail: tokens, keys, sources, integrity. Where nothing can be written any more such
+    /// a look is logged instead, as it is what an operator then needs; it shows no event.
+    pub async fn looked(&self, reader: &Identity, action: &str, what: &str, count: usize) -> Result<(), Problem> {
+        if self.trail.read_only().is_some() {
+            tracing::info!(token = reader.token_id, action, "a look that a read-only trail cannot record");
+            return Ok(());
+        }
+        self.record(Record::new(reader.actor(), action, "R", json!({"type": what, "count": count})), Vec::new()).await.map(drop)
+    }
+
     /// The record, ready to be committed together with `rows`.
     pub fn submission(&self, record: Record, rows: Vec<RowChange>) -> Result<Submission, Problem> {
         let now = self.clock.now();

@@ -1,4 +1,4 @@
-//! Every route, in one table: path, methods, who may pass the door. What a role may do behind it is in `identity.rs`.
+//! Every route, in one table: path, methods, who may pass the door, what each method needs. What a role may is in `identity.rs`.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -7,7 +7,8 @@ use axum::routing::{MethodRouter, get, post};
 
 use crate::app::Shared;
 use crate::http::problem::Problem;
-use crate::http::{admit, authenticate, backup, events, integrity, keys, operations, receipts, sources, sql, tokens, tree};
+use crate::http::{admit, authenticate, backup, events, integrity, keys, operations, permit, receipts, sources, sql, tokens, tree};
+use crate::identity::Permission::{self, Administer, CreateToken, Ingest, Operate};
 
 /// Who stands at the door.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,24 +19,42 @@ pub enum Door {
     Machine,
 }
 
+/// One method of a path.
+#[derive(Clone, Copy)]
+pub struct Act {
+    /// In lower case, as openapi.json names it.
+    pub method: &'static str,
+    /// What it is called in the trail where it is refused or fails.
+    pub action: &'static str,
+    /// What it needs. None: nothing (open paths), or the right to read, which the handler asks for so that the record holds the question.
+    pub needs: Option<Permission>,
+}
+
+const fn act(method: &'static str, action: &'static str, needs: Permission) -> Act {
+    Act { method, action, needs: Some(needs) }
+}
+
+const fn read(method: &'static str, action: &'static str) -> Act {
+    Act { method, action, needs: None }
+}
+
 /// One path.
 pub struct Route {
     /// As axum writes it.
     pub path: &'static str,
-    /// Its methods in lower case, as openapi.json names them; the test that compares the two reads them.
-    #[cfg_attr(not(test), expect(dead_code))]
-    pub methods: &'static [&'static str],
+    /// Its methods.
+    pub acts: &'static [Act],
     /// Whether it needs no token: what it tells is public and holds no health information.
     pub open: bool,
     handler: MethodRouter<Shared>,
 }
 
 fn open(path: &'static str, handler: MethodRouter<Shared>) -> Route {
-    Route { path, methods: &["get"], open: true, handler }
+    Route { path, acts: const { &[read("get", "")] }, open: true, handler }
 }
 
-fn closed(path: &'static str, methods: &'static [&'static str], handler: MethodRouter<Shared>) -> Route {
-    Route { path, methods, open: false, handler }
+fn closed(path: &'static str, acts: &'static [Act], handler: MethodRouter<Shared>) -> Route {
+    Route { path, acts, open: false, handler }
 }
 
 /// All of them.
@@ -51,19 +70,31 @@ pub fn routes() -> Vec<Route> {
         open("/checkpoint", get(tree::checkpoint)),
         open("/tile/{*path}", get(tree::tile)),
         open("/v1/keys/public", get(keys::public)),
-        closed("/v1/events", &["get", "post"], get(events::search).post(events::ingest)),
-        closed("/v1/events/{id}", &["get"], get(events::show)),
-        closed("/v1/events/{id}/proof", &["get"], get(receipts::proof)),
-        closed("/v1/sql", &["post"], post(sql::ask)),
-        closed("/v1/integrity", &["get"], get(integrity::report)),
-        closed("/v1/sources", &["get", "post"], get(sources::list).post(sources::expect)),
-        closed("/v1/tokens", &["get", "post"], get(tokens::list).post(tokens::create)),
-        closed("/v1/tokens/{id}", &["delete"], axum::routing::delete(tokens::revoke)),
-        closed("/v1/keys", &["get"], get(keys::list)),
-        closed("/v1/keys/rotate-root", &["post"], post(keys::rotate_root)),
-        closed("/v1/keys/shred", &["post"], post(keys::shred)),
-        closed("/v1/keys/export", &["get"], get(keys::export)),
-        closed("/v1/backups", &["post"], post(backup::create)),
+        closed(
+            "/v1/events",
+            const { &[read("get", "recall.search"), act("post", "recall.ingest", Ingest)] },
+            get(events::search).post(events::ingest),
+        ),
+        closed("/v1/events/{id}", const { &[read("get", "recall.view")] }, get(events::show)),
+        closed("/v1/events/{id}/proof", const { &[read("get", "recall.proof")] }, get(receipts::proof)),
+        closed("/v1/sql", const { &[read("post", "recall.sql")] }, post(sql::ask)),
+        closed("/v1/integrity", const { &[act("get", "recall.integrity.read", Operate)] }, get(integrity::report)),
+        closed(
+            "/v1/sources",
+            const { &[act("get", "recall.source.list", Operate), act("post", "recall.source.expect", Administer)] },
+            get(sources::list).post(sources::expect),
+        ),
+        closed(
+            "/v1/tokens",
+            const { &[act("get", "recall.token.list", Administer), act("post", "recall.token.create", CreateToken)] },
+            get(tokens::list).post(tokens::create),
+        ),
+        closed("/v1/tokens/{id}", const { &[act("delete", "recall.token.revoke", Administer)] }, axum::routing::delete(tokens::revoke)),
+        closed("/v1/keys", const { &[act("get", "recall.key.list", Operate)] }, get(keys::list)),
+        closed("/v1/keys/rotate-root", const { &[act("post", "recall.key.rotate", Administer)] }, post(keys::rotate_root)),
+        closed("/v1/keys/shred", const { &[act("post", "recall.erasure", Administer)] }, post(keys::shred)),
+        closed("/v1/keys/export", const { &[act("get", "recall.key.export", Administer)] }, get(keys::export)),
+        closed("/v1/backups", const { &[act("post", "recall.backup", Administer)] }, post(backup::create)),
     ]
 }
 
@@ -74,7 +105,8 @@ pub fn router(app: &Shared, door: Door) -> Router {
         if route.open {
             public = public.route(route.path, route.handler);
         } else {
-            guarded = guarded.route(route.path, route.handler);
+            let permits = permit::Permits { app: app.clone(), acts: route.acts };
+            guarded = guarded.route(route.path, route.handler.route_layer(from_fn_with_state(permits, permit::permit)));
         }
     }
     let guarded = match door {

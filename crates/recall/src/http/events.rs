@@ -19,7 +19,7 @@ use crate::http::format::{Params, Segment, json_bytes};
 use crate::http::problem::Problem;
 use crate::http::sources;
 use crate::idempotency::{self, Kept, Known};
-use crate::identity::{Identity, Permission};
+use crate::identity::Identity;
 use crate::ingest::answer::{self, Outcomes};
 use crate::ingest::decode::Coding;
 use crate::ingest::encode::{Ids, Terms, Verdict};
@@ -32,7 +32,6 @@ const PAGE_LIMIT: u64 = 1_000;
 
 /// `POST /v1/events`
 pub async fn ingest(State(app): State<Shared>, sender: Identity, request: Request<Body>) -> Result<Response, Problem> {
-    sender.role.may(Permission::Ingest)?;
     let (parts, body) = request.into_parts();
     let coding = coding(&parts.headers)?;
     let lines = announces_lines(&parts.headers)?;
@@ -164,6 +163,19 @@ pub async fn search(State(app): State<Shared>, reader: Identity, Params(question
     let action = if question.format == Format::Json { "recall.search" } else { "recall.export" };
     let statement = question.statement();
     let view = app.view(&reader, action, &statement).await?;
+    let page = match page(&app, &view, &question).await {
+        Ok(page) => page,
+        Err(problem) => return Err(app.not_done(Record::read(&reader, action, &statement, 0), problem).await),
+    };
+    app.record(Record::read(&reader, action, &statement, page.events.len() as u64), Vec::new()).await?;
+    match question.format {
+        Format::Json => Ok(json_bytes(page_json(&page, &sources::coverage(&app)?))),
+        Format::Ndjson => Ok(export(&page, "application/x-ndjson", lines(&page))),
+        Format::Csv => Ok(export(&page, "text/csv; charset=utf-8", csv(&page)?)),
+    }
+}
+
+async fn page(app: &App, view: &View, question: &Question) -> Result<SearchPage, Problem> {
     let limit = question.limit.unwrap_or(PAGE);
     if !(1..=PAGE_LIMIT).contains(&limit) {
         return Err(Problem::bad_request(format!("limit: give 1 to {PAGE_LIMIT}, and follow next_cursor for more")));
@@ -177,13 +189,7 @@ pub async fn search(State(app): State<Shared>, reader: Identity, Params(question
         now: app.clock.now(),
         log: app.trail.keys().origin(),
     };
-    let page = app.engine.search(&view, &request).await?;
-    app.record(Record::read(&reader, action, &statement, page.events.len() as u64), Vec::new()).await?;
-    match question.format {
-        Format::Json => Ok(json_bytes(page_json(&page, &sources::coverage(&app)?))),
-        Format::Ndjson => Ok(export(&page, "application/x-ndjson", lines(&page))),
-        Format::Csv => Ok(export(&page, "text/csv; charset=utf-8", csv(&page)?)),
-    }
+    Ok(app.engine.search(view, &request).await?)
 }
 
 fn page_json(page: &SearchPage, coverage: &Value) -> Vec<u8> {
@@ -255,22 +261,60 @@ fn export(page: &SearchPage, content_type: &'static str, body: Vec<u8>) -> Respo
     response
 }
 
-/// `GET /v1/events/{id}`: by id, or by index.
-pub async fn show(State(app): State<Shared>, reader: Identity, Segment(name): Segment) -> Result<Response, Problem> {
-    let view = app.view(&reader, "recall.view", &name).await?;
-    let found = find(&app, &view, &name).await;
-    let record = Record::view(&reader, "recall.view", &name);
-    let record = if let Err(problem) = &found { record.ended("failure", problem.detail()) } else { record };
-    app.record(record, Vec::new()).await?;
-    Ok(json_bytes(found?.json.into_bytes()))
+/// What the one segment of the path names.
+#[derive(Deserialize, Default, Clone, Copy, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum By {
+    /// An id; where no event has it, an index.
+    #[default]
+    Any,
+    /// An id.
+    Id,
+    /// An index.
+    Index,
 }
 
-/// The event that is called `name`: an id, or an index in digits. Where several sources used the id, the newest.
-pub async fn find(app: &App, view: &View, name: &str) -> Result<FoundEvent, Problem> {
-    let log = app.trail.keys().origin();
-    let found = match name.parse::<u64>() {
-        Ok(index) => app.engine.event_at(view, index, &log).await?,
-        Err(_) => app.engine.events_by_id(view, name, &log).await?.into_iter().next(),
+/// The query string of one event.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+pub struct Naming {
+    by: By,
+}
+
+/// `GET /v1/events/{id}`: by id, or by index.
+pub async fn show(
+    State(app): State<Shared>,
+    reader: Identity,
+    Segment(name): Segment,
+    Params(Naming { by }): Params<Naming>,
+) -> Result<Response, Problem> {
+    let view = app.view(&reader, "recall.view", &name).await?;
+    let record = Record::view(&reader, "recall.view", &name);
+    let found = match find(&app, &view, &name, by).await {
+        Ok(found) => found,
+        Err(problem) => return Err(app.not_done(record, problem).await),
     };
+    app.record(record.with(which(&found)), Vec::new()).await?;
+    Ok(json_bytes(found.json.into_bytes()))
+}
+
+/// The event that is called `name`. An id comes before an index: a sender may have called its events by digits. Where several sources
+/// used the id, the newest.
+pub async fn find(app: &App, view: &View, name: &str, by: By) -> Result<FoundEvent, Problem> {
+    let log = app.trail.keys().origin();
+    let mut found = None;
+    if by != By::Index {
+        found = app.engine.events_by_id(view, name, &log).await?.into_iter().next();
+    }
+    if let (None, Ok(index), By::Any | By::Index) = (&found, name.parse::<u64>(), by) {
+        found = app.engine.event_at(view, index, &log).await?;
+    }
     found.ok_or_else(|| Problem::not_found("there is no such event, or its content is erased"))
+}
+
+/// Which event was seen, for the record: an id alone may stand for several.
+pub fn which(found: &FoundEvent) -> Value {
+    let event: Value = serde_json::from_str(&found.json).unwrap_or_default();
+    let text = |name: &str| event.get(name).and_then(Value::as_str).unwrap_or("").to_owned();
+    serde_json::json!({"index": found.index.to_string(), "event_id": text("id"), "event_source": text("source")})
 }

@@ -15,7 +15,7 @@ const DAMAGE: usize = 100;
 
 /// The report.
 pub async fn report(State(app): State<Shared>, reader: Identity) -> Result<Response, Problem> {
-    reader.role.may(Permission::Operate)?;
+    app.looked(&reader, "recall.integrity.read", "recall:trail", 1).await?;
     Ok(answer(&json!({
         "last_check": app.integrity.last(),
         "running": app.integrity.running(),

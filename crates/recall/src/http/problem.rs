@@ -13,12 +13,17 @@ pub struct Problem {
     detail: String,
     retry_after_s: Option<u32>,
     accept_encoding: bool,
+    recorded: bool,
 }
+
+/// Goes with the answer, so that whoever passes it on knows why the request was not done.
+#[derive(Clone)]
+pub struct NotDone(pub Problem);
 
 impl Problem {
     /// A problem of this status; `detail` is one sentence with the remedy.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), retry_after_s: None, accept_encoding: false }
+        Self { status, detail: detail.into(), retry_after_s: None, accept_encoding: false, recorded: false }
     }
 
     /// 400: the request cannot be understood.
@@ -74,6 +79,22 @@ impl Problem {
         self
     }
 
+    /// Says that the trail holds it.
+    pub fn recorded(mut self) -> Self {
+        self.recorded = true;
+        self
+    }
+
+    /// Whether the trail holds it.
+    pub fn is_recorded(&self) -> bool {
+        self.recorded
+    }
+
+    /// How the record of it ends.
+    pub fn outcome(&self) -> &'static str {
+        if self.status == StatusCode::FORBIDDEN { "denied" } else { "failure" }
+    }
+
     /// The sentence.
     pub fn detail(&self) -> &str {
         &self.detail
@@ -92,7 +113,7 @@ impl IntoResponse for Problem {
             "type": "about:blank",
             "title": self.status.canonical_reason().unwrap_or("Error"),
             "status": self.status.as_u16(),
-            "detail": self.detail,
+            "detail": &self.detail,
         });
         let mut response = (self.status, [(header::CONTENT_TYPE, "application/problem+json")], body.to_string()).into_response();
         let headers = response.headers_mut();
@@ -105,6 +126,7 @@ impl IntoResponse for Problem {
         if self.accept_encoding {
             headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("gzip, zstd"));
         }
+        response.extensions_mut().insert(NotDone(self));
         response
     }
 }

@@ -6,10 +6,9 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use recall_store::trail::{Disclosure, ReceiptError};
 use serde::Deserialize;
-use serde_json::json;
 
 use crate::app::Shared;
-use crate::http::events::find;
+use crate::http::events::{By, find, which};
 use crate::http::format::{Params, Segment};
 use crate::http::problem::Problem;
 use crate::identity::{Denied, Identity, Sight};
@@ -20,6 +19,7 @@ use crate::record::Record;
 #[serde(deny_unknown_fields, default)]
 pub struct Wanted {
     disclose: bool,
+    by: By,
 }
 
 /// `GET /v1/events/{id}/proof`
@@ -30,16 +30,31 @@ pub async fn proof(
     Params(wanted): Params<Wanted>,
 ) -> Result<Response, Problem> {
     let view = app.view(&reader, "recall.proof", &name).await?;
+    let action = if wanted.disclose { "recall.disclosure" } else { "recall.proof" };
+    let record = Record::view(&reader, action, &name);
     if wanted.disclose && reader.role.sight() != Ok(Sight::Phi) {
         let denied = Denied(
             "disclose: a receipt with content needs a token of role privacy-officer or auditor; without it the receipt proves as much",
         );
-        app.record(Record::view(&reader, "recall.proof", &name).ended("denied", denied.0), Vec::new()).await?;
-        return Err(denied.into());
+        return Err(app.not_done(record, denied.into()).await);
     }
-    let index = find(&app, &view, &name).await?.index;
-    let disclosure = if wanted.disclose { Disclosure::Both } else { Disclosure::None };
-    let for_thread = std::sync::Arc::clone(&app);
+    let found = match find(&app, &view, &name, wanted.by).await {
+        Ok(found) => found,
+        Err(problem) => return Err(app.not_done(record, problem).await),
+    };
+    let record = record.with(which(&found));
+    match make(&app, found.index, wanted.disclose).await {
+        Ok(receipt) => {
+            app.record(record, Vec::new()).await?;
+            Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], receipt).into_response())
+        }
+        Err(problem) => Err(app.not_done(record, problem).await),
+    }
+}
+
+async fn make(app: &Shared, index: u64, disclose: bool) -> Result<String, Problem> {
+    let disclosure = if disclose { Disclosure::Both } else { Disclosure::None };
+    let for_thread = std::sync::Arc::clone(app);
     let made = tokio::task::spawn_blocking(move || {
         for_thread
             .trail
@@ -50,10 +65,7 @@ pub async fn proof(
             _ => Problem::internal(error.to_string()),
         })
     });
-    let receipt = made.await.map_err(|_| Problem::internal("the receipt could not be made: see recall verify"))??;
-    let action = if wanted.disclose { "recall.disclosure" } else { "recall.proof" };
-    app.record(Record::view(&reader, action, &name).with(json!({"index": index.to_string()})), Vec::new()).await?;
-    Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], receipt).into_response())
+    made.await.map_err(|_| Problem::internal("the receipt could not be made: see recall verify"))?
 }
 
 /// How long publication is waited for; it follows a commit within about a second.

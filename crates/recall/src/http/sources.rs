@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::app::{App, Shared};
 use crate::http::format::{JsonBody, json as answer};
 use crate::http::problem::Problem;
-use crate::identity::{Identity, Permission};
+use crate::identity::Identity;
 use crate::record::{OWN_SOURCE, RESERVED_SOURCES, Record};
 
 /// Sources that an answer's coverage names one by one.
@@ -24,10 +24,10 @@ const EXPECTED_S: u64 = 366 * 86_400;
 
 /// `GET /v1/sources`
 pub async fn list(State(app): State<Shared>, reader: Identity) -> Result<Response, Problem> {
-    reader.role.may(Permission::Operate)?;
     let now = app.clock.now();
     let sources: Vec<Value> =
         app.trail.sources().iter().filter(|(name, _)| name != OWN_SOURCE).map(|(name, source)| describe(name, source, now)).collect();
+    app.looked(&reader, "recall.source.list", "recall:sources", sources.len()).await?;
     Ok(answer(&json!({"sources": sources})))
 }
 
@@ -79,7 +79,6 @@ pub async fn expect(
     administrator: Identity,
     JsonBody(expected): JsonBody<Expected>,
 ) -> Result<Response, Problem> {
-    administrator.role.may(Permission::Administer)?;
     let name = expected.source;
     if name.is_empty() || name.len() > SOURCE_BYTES || name.starts_with(RESERVED_SOURCES) {
         return Err(Problem::unprocessable(format!("source: give 1 to {SOURCE_BYTES} bytes, not beginning with {RESERVED_SOURCES}")));

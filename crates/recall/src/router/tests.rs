@@ -16,7 +16,7 @@ fn openapi_names_exactly_the_routes() {
         .collect();
     let served: BTreeSet<(String, String)> = routes()
         .iter()
-        .flat_map(|route| route.methods.iter().map(|method| (route.path.replace("{*path}", "{path}"), (*method).to_owned())))
+        .flat_map(|route| route.acts.iter().map(|act| (route.path.replace("{*path}", "{path}"), act.method.to_owned())))
         .collect();
     assert_eq!(documented, served);
 }
@@ -25,17 +25,24 @@ fn openapi_names_exactly_the_routes() {
 fn openapi_says_which_paths_need_no_token() {
     let document: Value = serde_json::from_str(include_str!("../../assets/openapi.json")).unwrap();
     for route in routes() {
-        for method in route.methods {
-            let operation = &document["paths"][route.path.replace("{*path}", "{path}")][method];
+        for act in route.acts {
+            let operation = &document["paths"][route.path.replace("{*path}", "{path}")][act.method];
             assert_eq!(operation["security"] == serde_json::json!([]), route.open, "{}", route.path);
         }
     }
 }
 
 #[test]
+fn what_asks_for_no_permission_asks_for_the_right_to_read_itself() {
+    let unasked = routes().into_iter().filter(|route| !route.open).flat_map(|route| route.acts).filter(|act| act.needs.is_none());
+    let actions: Vec<&str> = unasked.map(|act| act.action).collect();
+    assert_eq!(actions, ["recall.search", "recall.view", "recall.proof", "recall.sql"]);
+}
+
+#[test]
 fn what_changes_or_reads_events_is_never_open() {
     for route in routes().iter().filter(|route| route.open) {
-        assert_eq!(route.methods, ["get"], "{}", route.path);
+        assert!(matches!(route.acts, [act] if act.method == "get"), "{}", route.path);
         assert!(!route.path.starts_with("/v1/") || route.path == "/v1/keys/public", "{}", route.path);
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::harness::{Trail, lines};
+use super::harness::{Trail, event, lines};
 
 #[test]
 fn every_read_is_in_the_trail_with_reader_question_and_count() {
@@ -64,4 +64,110 @@ fn refused_reads_and_refused_tokens_are_recorded() {
         }
     }
     assert_eq!(counted, 40);
+}
+
+#[test]
+fn questions_that_fail_and_looks_that_are_refused_are_recorded() {
+    let trail = Trail::new();
+    let (ingest, auditor, engineer) = (trail.token("ingest"), trail.token("auditor"), trail.token("engineer"));
+    let server = trail.serve();
+    server.ingest(&ingest, &lines("a", 0, 3)).ok();
+    server.get("/v1/events?q=patient:MRN-1", &engineer).problem(403);
+    server.get("/v1/events?q=(", &engineer).problem(400);
+    server.get("/v1/events?q=source:x&format=csv&limit=9999", &engineer).problem(400);
+    server.get("/v1/events/no-such/proof", &engineer).problem(404);
+    server.get("/v1/events/a-1/proof?disclose=true", &engineer).problem(403);
+    server.get("/v1/tokens", &engineer).problem(403);
+    server.send("DELETE", "/v1/tokens/0123456789ab", &engineer, &[], Vec::new()).problem(403);
+    server.get("/v1/keys/export", &engineer).problem(403);
+    server.post("/v1/backups", &engineer, &json!({"to": "/nowhere/x"})).problem(403);
+    server.post("/v1/sources", &engineer, &json!({"source": "x"})).problem(403);
+    server.ingest(&engineer, &lines("b", 0, 1)).problem(403);
+    let found = server.get("/v1/events?q=actor.id:test-engineer&limit=100", &auditor).ok();
+    let mut ends: Vec<(String, String, String)> = Vec::new();
+    for event in found["events"].as_array().unwrap() {
+        let text = |pointer: &str| event.pointer(pointer).and_then(|value| value.as_str()).unwrap_or("").to_owned();
+        ends.push((text("/action"), text("/outcome/status"), text("/request/statement")));
+    }
+    ends.reverse();
+    let expected = [
+        ("recall.search", "denied", "patient:MRN-1"),
+        ("recall.search", "failure", "("),
+        ("recall.export", "failure", "source:x"),
+        ("recall.proof", "failure", ""),
+        ("recall.disclosure", "denied", ""),
+        ("recall.token.list", "denied", ""),
+        ("recall.token.revoke", "denied", ""),
+        ("recall.key.export", "denied", ""),
+        ("recall.backup", "denied", ""),
+        ("recall.source.expect", "denied", ""),
+        ("recall.ingest", "denied", ""),
+    ];
+    assert_eq!(ends, expected.map(|(action, status, statement)| (action.to_owned(), status.to_owned(), statement.to_owned())));
+}
+
+#[test]
+fn looks_at_what_runs_the_trail_are_recorded_and_so_is_what_an_administrator_fails_at() {
+    let trail = Trail::new();
+    let (administrator, auditor) = (trail.token("administrator"), trail.token("auditor"));
+    let server = trail.serve();
+    for path in ["/v1/tokens", "/v1/keys", "/v1/sources", "/v1/integrity"] {
+        server.get(path, &administrator).ok();
+    }
+    server.send("DELETE", "/v1/tokens/0123456789ab", &administrator, &[], Vec::new()).problem(404);
+    server.post("/v1/tokens", &administrator, &json!({"role": "king"})).problem(422);
+    server.post("/v1/tokens", &administrator, &json!({"rule": "king"})).problem(400);
+    server.post("/v1/backups", &administrator, &json!({"to": trail.data()})).problem(422);
+    let shredding = json!({"epoch": "1999-01", "class": "standard", "rule": "r", "approvers": ["x"]});
+    server.post("/v1/keys/shred", &administrator, &shredding).problem(404);
+    let found = server.get("/v1/events?q=actor.id:test-administrator&limit=100", &auditor).ok();
+    let ends: Vec<(&str, &str)> = found["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|event| (event["action"].as_str().unwrap(), event["outcome"]["status"].as_str().unwrap()))
+        .collect();
+    let expected = [
+        ("recall.token.list", "success"),
+        ("recall.key.list", "success"),
+        ("recall.source.list", "success"),
+        ("recall.integrity.read", "success"),
+        ("recall.token.revoke", "failure"),
+        ("recall.token.create", "failure"),
+        ("recall.token.create", "failure"),
+        ("recall.backup", "failure"),
+        ("recall.erasure", "failure"),
+    ];
+    assert_eq!(ends, expected);
+}
+
+#[test]
+fn an_id_of_digits_shows_its_own_event_and_the_record_says_which() {
+    let trail = Trail::new();
+    let (ingest, auditor) = (trail.token("ingest"), trail.token("auditor"));
+    let server = trail.serve();
+    server.ingest(&ingest, &lines("a", 0, 3)).ok();
+    // An index that is taken, as another event's id.
+    let sent = server.post("/v1/events", &ingest, &event("3", "MRN-digits")).ok();
+    let index = sent["results"][0]["index"].as_u64().unwrap();
+    assert_ne!(index, 3);
+    assert_eq!(server.get("/v1/events/3", &auditor).ok()["targets"][0]["patient_id"], "MRN-digits");
+    assert_eq!(server.get("/v1/events/3?by=id", &auditor).ok()["targets"][0]["patient_id"], "MRN-digits");
+    assert_eq!(server.get("/v1/events/3?by=index", &auditor).ok()["integrity"]["index"], 3);
+    assert_eq!(server.get(&format!("/v1/events/{index}"), &auditor).ok()["id"], "3");
+    server.get(&format!("/v1/events/{index}?by=id"), &auditor).problem(404);
+    assert_eq!(server.get("/v1/events/3/proof?by=index", &auditor).status, 200);
+    let views = server.get("/v1/events?q=action:recall.view&limit=100", &auditor).ok();
+    let seen: Vec<(String, String)> = views["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|view| {
+            (view["metadata"]["index"].as_str().unwrap_or("").into(), view["metadata"]["event_source"].as_str().unwrap_or("").into())
+        })
+        .collect();
+    let own = || (index.to_string(), "urn:ehr:test".to_owned());
+    assert_eq!((seen[0].clone(), seen[1].clone(), seen[2].0.as_str(), seen[3].clone()), (own(), own(), "3", own()));
 }
