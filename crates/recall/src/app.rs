@@ -12,7 +12,7 @@ use recall_store::seams::{Clock, Random};
 use recall_store::trail::{CommitError, Outcome, Submission, SubmitError, Trail};
 use tokio::sync::{Mutex, Semaphore, oneshot};
 
-use crate::http::admit;
+use crate::http::admit::Lanes;
 use crate::http::authenticate::Refused;
 use crate::http::problem::Problem;
 use crate::idempotency::UnderWay;
@@ -38,7 +38,9 @@ pub struct App {
     /// Bytes of bodies that may be in memory.
     pub reading: Arc<Semaphore>,
     /// Requests under way.
-    pub requests: Semaphore,
+    pub lanes: Lanes,
+    /// Backups, rotations and shreddings: one at a time.
+    pub long_work: Arc<Semaphore>,
     /// Idempotency keys under way.
     pub under_way: UnderWay,
     /// Refused attempts.
@@ -60,7 +62,8 @@ impl App {
             metrics,
             administration: Mutex::new(()),
             reading: receive::reading_budget(),
-            requests: Semaphore::new(admit::REQUESTS),
+            lanes: Lanes::default(),
+            long_work: Arc::new(Semaphore::new(1)),
             under_way: UnderWay::default(),
             refused: Refused::default(),
             integrity,
@@ -71,9 +74,9 @@ impl App {
     pub async fn commit(&self, submission: Submission) -> Result<Vec<Outcome>, Problem> {
         let (sender, receiver) = oneshot::channel();
         self.trail.submit(submission, Box::new(move |result| drop(sender.send(result))))?;
-        let result = receiver
-            .await
-            .map_err(|_| Problem::unavailable("the server is stopping: send again; ids make sure that nothing is stored twice"))?;
+        let result = receiver.await.map_err(|_| {
+            Problem::unavailable("the server is stopping: send again; ids make sure that nothing is stored twice").retry_after(1)
+        })?;
         Ok(result?)
     }
 
@@ -97,6 +100,27 @@ impl App {
         })
     }
 
+    /// Does work that may take long, one at a time. It goes on to its end, and is recorded if it fails, though whoever asked has gone.
+    pub async fn long_work<T: Send + 'static>(
+        self: &Arc<Self>,
+        record: impl Fn() -> Record + Send + 'static,
+        work: impl Future<Output = Result<T, Problem>> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let permit = Arc::clone(&self.long_work).try_acquire_owned().map_err(|_| {
+            Problem::new(StatusCode::CONFLICT, "a backup, a shredding or a rotation is under way: ask again when it has ended")
+                .retry_after(60)
+        })?;
+        let app = Arc::clone(self);
+        let task = tokio::spawn(async move {
+            let _one_at_a_time = permit;
+            match work.await {
+                Ok(done) => Ok(done),
+                Err(problem) => Err(app.not_done(record(), problem).await),
+            }
+        });
+        task.await.map_err(|_| Problem::internal("the work broke off: see recall doctor"))?
+    }
+
     /// The token that is stored under `id`.
     pub fn stored_token(&self, id: &str) -> Result<Option<Stored>, Problem> {
         match self.trail.row(Kind::Token, id) {
@@ -112,7 +136,8 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Busy => Self::busy(),
-            SubmitError::ReadOnly(_) | SubmitError::Closed => Self::unavailable(error.to_string()),
+            SubmitError::ReadOnly(_) => Self::unavailable(error.to_string()),
+            SubmitError::Closed => Self::unavailable(error.to_string()).retry_after(1),
         }
     }
 }
@@ -157,3 +182,6 @@ impl From<SqlError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,7 +12,7 @@ pub fn run(options: &Backup, as_json: bool) -> Result<(), Failure> {
     let to = std::path::absolute(&options.to).map_err(|error| Failure::wrong(format!("{} is no path: {error}", options.to.display())))?;
     let to = to.to_str().ok_or_else(|| Failure::wrong("the backup's path must be UTF-8"))?;
     let client = Client::open(&options.target)?;
-    let answer = client.post_json("/v1/backups", &json!({"to": to}))?.success()?.json()?;
+    let answer = client.post_json_and_wait("/v1/backups", &json!({"to": to}))?.success()?.json()?;
     client.close()?;
     if as_json {
         return output::json(&answer);

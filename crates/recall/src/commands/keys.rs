@@ -52,7 +52,7 @@ fn public(options: &TargetOnly, as_json: bool) -> Result<(), Failure> {
 
 fn rotate(options: &TargetOnly, as_json: bool) -> Result<(), Failure> {
     let client = Client::open(&options.target)?;
-    let answer = client.post_json("/v1/keys/rotate-root", &json!({}))?.success()?.json()?;
+    let answer = client.post_json_and_wait("/v1/keys/rotate-root", &json!({}))?.success()?.json()?;
     client.close()?;
     if as_json {
         return output::json(&answer);
@@ -69,7 +69,7 @@ fn shred(options: &Shred, as_json: bool) -> Result<(), Failure> {
     }
     let client = Client::open(&options.target)?;
     let body = json!({"epoch": options.epoch, "class": options.class, "rule": options.rule, "approvers": options.approvers});
-    let answer = client.post_json("/v1/keys/shred", &body)?.success()?.json()?;
+    let answer = client.post_json_and_wait("/v1/keys/shred", &body)?.success()?.json()?;
     client.close()?;
     if as_json {
         return output::json(&answer);

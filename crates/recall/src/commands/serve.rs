@@ -203,27 +203,36 @@ async fn serve(app: &Shared, router: Router, listen: SocketAddr, as_json: bool) 
     Ok(())
 }
 
-/// Small regular work: refused attempts that were counted are recorded, idempotency keys that ended are removed.
+/// Small regular work: refused attempts that were counted are recorded, what metrics gathered is put together, idempotency keys that ended
+/// are removed.
 async fn chores(app: Shared) {
     let mut each_second = tokio::time::interval(Duration::from_secs(1));
     let mut tidy = tokio::time::interval(TIDY_EVERY);
     loop {
         tokio::select! {
-            _ = each_second.tick() => record_counted(&app, app.refused.take_counted(app.clock.now())).await,
+            _ = each_second.tick() => {
+                // Otherwise each request's time stays in memory until somebody asks for the metrics.
+                app.metrics.run_upkeep();
+                record_counted(&app, app.refused.take_counted(app.clock.now())).await;
+            }
             _ = tidy.tick() => remove_old_keys(&app).await,
         }
     }
 }
 
+/// Removes all that ended, so many in one transaction.
 async fn remove_old_keys(app: &Shared) {
     let now = app.clock.now();
     let ended = app.trail.rows(Kind::Idempotency).into_iter().filter(|(_, bytes)| !Kept::read(bytes).is_some_and(|kept| kept.counts(now)));
-    let rows: Vec<RowChange> = ended.take(TIDY_ROWS).map(|(name, _)| RowChange::remove(Kind::Idempotency, name)).collect();
-    if rows.is_empty() {
-        return;
-    }
-    let submission = Submission { batches: Vec::new(), rows, expect: Vec::new(), class: Class::Duty };
-    if let Err(problem) = app.commit(submission).await {
-        tracing::warn!(reason = problem.detail(), "old idempotency keys could not be removed");
+    let rows: Vec<RowChange> = ended.map(|(name, _)| RowChange::remove(Kind::Idempotency, name)).collect();
+    for rows in rows.chunks(TIDY_ROWS) {
+        let submission = Submission { batches: Vec::new(), rows: rows.to_vec(), expect: Vec::new(), class: Class::Duty };
+        if let Err(problem) = app.commit(submission).await {
+            tracing::warn!(reason = problem.detail(), "old idempotency keys could not be removed");
+            return;
+        }
     }
 }
+
+#[cfg(test)]
+mod tests;

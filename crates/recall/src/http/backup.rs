@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::app::Shared;
 use crate::http::format::{JsonBody, json as answer};
 use crate::http::problem::Problem;
-use crate::identity::{Identity, Permission};
+use crate::identity::Identity;
 use crate::record::Record;
 
 /// The body.
@@ -24,19 +24,32 @@ pub struct Wanted {
 
 /// `POST /v1/backups`
 pub async fn create(State(app): State<Shared>, administrator: Identity, JsonBody(wanted): JsonBody<Wanted>) -> Result<Response, Problem> {
-    administrator.role.may(Permission::Administer)?;
-    let to = wanted.to;
-    let inside = to.starts_with(std::path::absolute(app.trail.folder()).unwrap_or_default());
-    if !to.is_absolute() || inside || !to.parent().is_some_and(Path::is_dir) {
-        return Err(Problem::unprocessable(
-            "to: name a new folder by its absolute path, outside the trail's and in a folder that exists on the server",
-        ));
-    }
-    let _one_at_a_time = app.administration.lock().await;
-    app.record(Record::new(administrator.actor(), "recall.backup", "R", json!({"type": "recall:trail"})), Vec::new()).await?;
-    let (for_thread, target) = (Arc::clone(&app), to.clone());
-    let copied = tokio::task::spawn_blocking(move || backup::backup(for_thread.trail.folder(), &target, &mut |_| ()));
-    let copied = copied.await.map_err(|_| Problem::internal("the backup broke off: ask for it again"))?;
-    let copied = copied.map_err(|error| Problem::unprocessable(error.to_string()))?;
-    Ok(answer(&json!({"to": to, "files": copied.files, "size_bytes": copied.size_bytes, "size": copied.published})))
+    let to = target(&wanted.to, app.trail.folder())?;
+    let record = move || Record::new(administrator.actor(), "recall.backup", "R", json!({"type": "recall:trail"}));
+    let (for_work, first) = (Arc::clone(&app), record());
+    let work = async move {
+        for_work.record(first, Vec::new()).await?;
+        let target = to.clone();
+        let copied = tokio::task::spawn_blocking(move || backup::backup(for_work.trail.folder(), &target, &mut |_| ()));
+        let copied = copied.await.map_err(|_| Problem::internal("the backup broke off: ask for it again"))?;
+        let copied = copied.map_err(|error| Problem::unprocessable(error.to_string()))?;
+        Ok(json!({"to": to, "files": copied.files, "size_bytes": copied.size_bytes, "size": copied.published}))
+    };
+    Ok(answer(&app.long_work(record, work).await?))
 }
+
+/// Where the copy goes: a new name in a folder that exists, outside the trail's by whatever way it is named.
+fn target(to: &Path, trail: &Path) -> Result<PathBuf, Problem> {
+    let place = || {
+        let parent = to.is_absolute().then(|| to.parent()).flatten()?.canonicalize().ok()?;
+        let target = parent.join(to.file_name()?);
+        let inside = target.starts_with(trail.canonicalize().ok()?);
+        (parent.is_dir() && !inside).then_some(target)
+    };
+    place().ok_or_else(|| {
+        Problem::unprocessable("to: name a new folder by its absolute path, outside the trail's and in a folder that exists on the server")
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,7 @@
 //! What handlers share of reading requests and writing answers: query, JSON bodies and path segments that fail as problems.
 
+use std::time::Duration;
+
 use axum::body::{Body, to_bytes};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
@@ -13,6 +15,8 @@ use crate::http::problem::Problem;
 
 /// The largest JSON body of a request that is no ingest.
 const JSON_BYTES: usize = 256 << 10;
+/// How long such a body may take to arrive.
+const JSON_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest segment of a path: tiles' paths and ids are no longer.
 const SEGMENT_BYTES: usize = 512;
@@ -38,7 +42,9 @@ impl<T: DeserializeOwned> FromRequest<Shared> for JsonBody<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request<Body>, _: &Shared) -> Result<Self, Problem> {
-        let bytes = to_bytes(request.into_body(), JSON_BYTES).await.map_err(|_| {
+        let read = tokio::time::timeout(JSON_TIMEOUT, to_bytes(request.into_body(), JSON_BYTES)).await;
+        let read = read.map_err(|_| Problem::new(StatusCode::REQUEST_TIMEOUT, "the body stopped arriving: send it again"))?;
+        let bytes = read.map_err(|_| {
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, format!("the body broke off or is larger than {} KiB", JSON_BYTES >> 10))
         })?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| Problem::bad_request(format!("body: {}", harmless(&error.to_string()))))

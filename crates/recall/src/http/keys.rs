@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::app::Shared;
 use crate::http::format::{JsonBody, json as answer, text};
 use crate::http::problem::Problem;
-use crate::identity::{Identity, Permission};
+use crate::identity::Identity;
 use crate::record::Record;
 
 /// Longest rule and approver, bytes.
@@ -28,9 +28,9 @@ pub async fn public(State(app): State<Shared>) -> Response {
 
 /// `GET /v1/keys`
 pub async fn list(State(app): State<Shared>, reader: Identity) -> Result<Response, Problem> {
-    reader.role.may(Permission::Operate)?;
     let keys = app.trail.keys();
     let sets: Vec<Value> = keys.sets().iter().map(|set| json!({"id": set.id, "epoch": set.epoch, "class": set.class})).collect();
+    app.looked(&reader, "recall.key.list", "recall:keys", sets.len()).await?;
     Ok(answer(&json!({"root_key_id": keys.root_id().to_string(), "origin": keys.origin(), "vkey": keys.vkey(), "sets": sets})))
 }
 
@@ -45,24 +45,20 @@ pub async fn rotate_root(
     administrator: Identity,
     JsonBody(Nothing {}): JsonBody<Nothing>,
 ) -> Result<Response, Problem> {
-    administrator.role.may(Permission::Administer)?;
-    let _one_at_a_time = app.administration.lock().await;
-    let target = || json!({"type": "recall:root-key", "id": app.trail.keys().root_id().to_string()});
-    app.record(Record::new(administrator.actor(), "recall.key.rotate", "U", target()), Vec::new()).await?;
-    let for_thread = Arc::clone(&app);
-    let rotated = tokio::task::spawn_blocking(move || for_thread.trail.keys().rotate_root(for_thread.trail.root_source()));
-    match rotated.await.map_err(|_| Problem::internal("the rotation broke off: see recall doctor"))? {
-        Ok(id) => Ok(answer(&json!({"root_key_id": id.to_string()}))),
-        Err(error) => {
-            let problem = Problem::unavailable(error.to_string());
-            app.record(
-                Record::new(administrator.actor(), "recall.key.rotate", "U", target()).ended("failure", problem.detail()),
-                Vec::new(),
-            )
-            .await?;
-            Err(problem)
-        }
-    }
+    let for_record = Arc::clone(&app);
+    let record = move || {
+        let target = json!({"type": "recall:root-key", "id": for_record.trail.keys().root_id().to_string()});
+        Record::new(administrator.actor(), "recall.key.rotate", "U", target)
+    };
+    let (for_work, first) = (Arc::clone(&app), record());
+    let work = async move {
+        for_work.record(first, Vec::new()).await?;
+        let rotated = tokio::task::spawn_blocking(move || for_work.trail.keys().rotate_root(for_work.trail.root_source()));
+        let rotated = rotated.await.map_err(|_| Problem::internal("the rotation broke off: see recall doctor"))?;
+        rotated.map_err(|error| Problem::unavailable(error.to_string()))
+    };
+    let id = app.long_work(record, work).await?;
+    Ok(answer(&json!({"root_key_id": id.to_string()})))
 }
 
 /// The body of a shredding.
@@ -81,7 +77,6 @@ pub async fn shred(
     administrator: Identity,
     JsonBody(shredding): JsonBody<Shredding>,
 ) -> Result<Response, Problem> {
-    administrator.role.may(Permission::Administer)?;
     let bad = |text: &String| text.is_empty() || text.len() > TEXT_BYTES || text.chars().any(char::is_control);
     if bad(&shredding.rule) {
         return Err(Problem::unprocessable(format!("rule: name the rule that asks for it, in at most {TEXT_BYTES} bytes")));
@@ -92,23 +87,34 @@ pub async fn shred(
     let keys = app.trail.keys();
     let set = keys.set_for(&shredding.epoch, &shredding.class);
     let set = set.ok_or_else(|| Problem::not_found("epoch: there is no key set of this epoch and class; see recall keys list"))?;
-    let _one_at_a_time = app.administration.lock().await;
-    let range = range_of(&app, set);
-    let mut metadata = json!({"epoch": shredding.epoch, "class": shredding.class, "key_set": set.to_string(), "rule": shredding.rule,
-        "first_index": range.start.to_string(), "end_index": range.end.to_string()});
-    if let Some(members) = metadata.as_object_mut() {
-        for (number, approver) in shredding.approvers.iter().enumerate() {
-            members.insert(format!("approver_{}", number + 1), approver.clone().into());
+    let (for_work, actor) = (Arc::clone(&app), administrator.actor());
+    let failed = {
+        let (actor, epoch) = (actor.clone(), shredding.epoch.clone());
+        move || Record::new(actor.clone(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": epoch}))
+    };
+    let work = async move {
+        let range = range_of(&for_work, set);
+        let record = Record::new(actor, "recall.erasure", "D", json!({"type": "recall:epoch", "id": shredding.epoch}));
+        let submission = for_work.submission(record.with(shredding.metadata(set, range)), Vec::new())?;
+        let done = tokio::task::spawn_blocking(move || for_work.trail.shred(set, submission));
+        let done = done.await.map_err(|_| Problem::internal("the shredding broke off: start the server again to complete it"))?;
+        let done = done.map_err(|error| Problem::unavailable(error.to_string()))?;
+        Ok(json!({"epoch": shredding.epoch, "class": shredding.class, "recorded_as": done.erasure.by}))
+    };
+    Ok(answer(&app.long_work(failed, work).await?))
+}
+
+impl Shredding {
+    fn metadata(&self, set: u64, range: Range<u64>) -> Value {
+        let mut metadata = json!({"epoch": self.epoch, "class": self.class, "key_set": set.to_string(), "rule": self.rule,
+            "first_index": range.start.to_string(), "end_index": range.end.to_string()});
+        if let Some(members) = metadata.as_object_mut() {
+            for (number, approver) in self.approvers.iter().enumerate() {
+                members.insert(format!("approver_{}", number + 1), approver.clone().into());
+            }
         }
+        metadata
     }
-    let record =
-        Record::new(administrator.actor(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": shredding.epoch})).with(metadata);
-    let submission = app.submission(record, Vec::new())?;
-    let for_thread = Arc::clone(&app);
-    let done = tokio::task::spawn_blocking(move || for_thread.trail.shred(set, submission));
-    let done = done.await.map_err(|_| Problem::internal("the shredding broke off: start the server again to complete it"))?;
-    let done = done.map_err(|error| Problem::unavailable(error.to_string()))?;
-    Ok(answer(&json!({"epoch": shredding.epoch, "class": shredding.class, "recorded_as": done.erasure.by})))
 }
 
 /// The indexes that the set's events span as of now.
@@ -124,7 +130,6 @@ fn range_of(app: &Shared, set: u64) -> Range<u64> {
 
 /// `GET /v1/keys/export`: the keyring as it lies on disk; every key in it is wrapped under the root key.
 pub async fn export(State(app): State<Shared>, administrator: Identity) -> Result<Response, Problem> {
-    administrator.role.may(Permission::Administer)?;
     let path = app.trail.folder().join("keyring");
     let bytes = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
     let Ok(Ok(bytes)) = bytes else { return Err(Problem::internal("the keyring cannot be read: see recall doctor")) };

@@ -224,3 +224,67 @@ fn questions_that_are_wrong_name_what_is_wrong() {
     server.post("/v1/sql", &setup.auditor, &json!({"sql": "SELECT 1", "also": 1})).problem(400);
     assert!(!server.post("/v1/sql", &setup.auditor, &json!({"sql": {"x": "MRN-SECRET"}})).problem(400).contains("MRN-SECRET"));
 }
+
+#[test]
+fn invented_methods_leave_nothing_in_the_metrics() {
+    let setup = Setup::new();
+    let server = setup.trail.serve();
+    for method in ["MRN-1001", "FEATHERSTONE"] {
+        let mut stream = TcpStream::connect(server.host()).unwrap();
+        write!(stream, "{method} /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 405"), "{answer}");
+    }
+    let metrics = server.get("/metrics", "").text();
+    assert!(!metrics.contains("MRN-1001") && !metrics.contains("FEATHERSTONE"), "{metrics}");
+    assert!(metrics.contains("method=\"other\""), "{metrics}");
+}
+
+/// Sends the header of a request with a body, and one byte of it.
+fn begin(server: &Server, token: &str, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.host()).unwrap();
+    write!(stream, "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\nauthorization: Bearer {token}\r\n").unwrap();
+    write!(stream, "content-type: application/json\r\ncontent-length: 99\r\n\r\n[").unwrap();
+    stream
+}
+
+fn answer_to(mut stream: TcpStream) -> String {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn who_may_not_is_told_so_before_the_body_and_a_body_that_stops_is_not_waited_for() {
+    let setup = Setup::new();
+    let server = setup.trail.serve();
+    for path in ["/v1/events", "/v1/tokens", "/v1/sources", "/v1/backups", "/v1/keys/shred"] {
+        let answer = answer_to(begin(&server, &setup.auditor, path));
+        assert!(answer.starts_with("HTTP/1.1 403"), "{path}: {answer}");
+    }
+    let answer = answer_to(begin(&server, &setup.auditor, "/v1/sql"));
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+}
+
+#[test]
+fn slow_senders_keep_no_reader_and_no_operator_out() {
+    let setup = Setup::new();
+    let server = setup.trail.serve();
+    let held: Vec<TcpStream> = (0..300).map(|_| begin(&server, &setup.ingest, "/v1/events")).collect();
+    // Asked again until the lane is full.
+    let mut full = server.ingest(&setup.ingest, &lines("a", 0, 1));
+    for _ in 0..100_000 {
+        if full.status == 503 {
+            break;
+        }
+        full = server.ingest(&setup.ingest, &lines("a", 0, 1));
+    }
+    full.problem(503);
+    assert_eq!(full.headers["retry-after"], "1");
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(server.get(path, "").status, 200, "{path}");
+    }
+    server.get("/v1/events?q=source:x", &setup.auditor).ok();
+    drop(held);
+}

@@ -201,3 +201,45 @@ fn doctor_says_what_is_wrong() {
     assert!(looks(&bad.stdout).contains(&("root key".into(), "wrong".into())));
     fails(2, &["doctor", "--data", "/nonexistent"]);
 }
+
+#[test]
+fn a_backup_goes_where_it_may_and_one_that_fails_is_recorded() {
+    let trail = Trail::new();
+    let (administrator, auditor) = (trail.token("administrator"), trail.token("auditor"));
+    std::fs::create_dir(trail.beside("other")).unwrap();
+    let server = trail.serve();
+    let back = |to: &str| server.post("/v1/backups", &administrator, &serde_json::json!({"to": to}));
+    let beside = |name: &str| trail.beside(name).to_str().unwrap().to_owned();
+    assert!(back(&beside("other/../trail/b")).problem(422).contains("outside"));
+    assert!(!trail.path().join("b").exists());
+    back(&beside("other/b")).ok();
+    assert!(back(&beside("other/b")).problem(422).contains("exists"));
+    let found = server.get("/v1/events?q=action:recall.backup&limit=100", &auditor).ok();
+    let ends: Vec<&str> = found["events"].as_array().unwrap().iter().rev().map(|e| e["outcome"]["status"].as_str().unwrap()).collect();
+    assert_eq!(ends, ["failure", "success", "success", "failure"]);
+}
+
+#[test]
+fn a_publication_that_fails_is_seen_and_so_is_its_end() {
+    let trail = Trail::new();
+    let (ingest, engineer) = (trail.token("ingest"), trail.token("engineer"));
+    let server = trail.serve();
+    server.ingest(&ingest, &lines("a", 0, 5)).ok();
+    server.get("/v1/events/a-4/proof", &engineer);
+    let anchor = trail.beside("trail.anchor");
+    let ready = |wanted: &str| {
+        let tries = (0..1_000_000).find(|_| server.get("/readyz", "").text() == wanted);
+        assert!(tries.is_some(), "{}", server.get("/readyz", "").text());
+    };
+    ready("ok\n");
+    // A folder in the place of the anchor: the next publication cannot write it.
+    std::fs::remove_file(&anchor).unwrap();
+    std::fs::create_dir(&anchor).unwrap();
+    server.ingest(&ingest, &lines("b", 0, 5)).ok();
+    ready("ok\ndegraded: the last checkpoint could not be published, so that new receipts wait; see /v1/integrity\n");
+    assert!(server.get("/metrics", "").text().contains("recall_publication_failed 1"));
+    assert!(server.get("/v1/integrity", &engineer).ok()["publication_failure"].is_string());
+    std::fs::remove_dir(&anchor).unwrap();
+    ready("ok\n");
+    assert!(server.get("/metrics", "").text().contains("recall_publication_failed 0"));
+}
