@@ -112,10 +112,15 @@ impl Keys {
         Ok(Self { ring: RwLock::new(ring), path: path.to_owned(), random, faults })
     }
 
-    /// The root key that the source gives, provided the keyring at `path` is wrapped under it. A rotation that a crash cut short is
-    /// finished here. Errors name the key id that is wanted and the one that was given.
-    pub fn root_for(path: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
-        ring::root_for(path, source)
+    /// The root key that the source gives, provided the keyring at `path` is wrapped under it; while it is being replaced, the one in
+    /// `FILE.new`. Nothing is written. Errors name the key id that is wanted and the one that was given.
+    pub fn find_root(path: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
+        ring::find_root(path, source)
+    }
+
+    /// As `find_root`, and finishes a replacement that a crash cut short. The caller holds the folder's lock.
+    pub(crate) fn settle_root(path: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
+        ring::settle_root(path, source)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Keyring> {
@@ -192,13 +197,12 @@ impl Keys {
         Ok(())
     }
 
-    /// Wraps everything under a new root key and destroys the old one. Returns the new root key's id.
-    pub fn rotate_root(&self, source: &RootSource) -> Result<RootKeyId, KeyringError> {
+    /// Wraps everything under a new root key and destroys the old one. Returns the new root key's id. The caller holds the folder's lock.
+    pub(crate) fn rotate_root(&self, source: &RootSource) -> Result<RootKeyId, KeyringError> {
         let mut ring = self.write();
         let mut next = ring.clone();
-        next.root = RootKey::generate(&*self.random);
+        let replaced = ring::replace_root(&mut next, &self.path, source, &*self.random, &*self.faults);
         let id = next.root.id();
-        let replaced = ring::replace_root(&next, &self.path, source, &*self.random, &*self.faults);
         // After an error the file says which root key counts; without an answer nothing more may be written, or it could be wrapped
         // under a key that is destroyed.
         match (&replaced, root_id_wanted(&self.path)) {

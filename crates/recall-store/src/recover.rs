@@ -51,7 +51,7 @@ pub fn recover(options: OpenOptions, origin: &str) -> Result<Trail, RecoverError
     refuse_whole(&options)?;
     let folder = Folder::new(&options.folder);
     let lock = folder.lock()?;
-    let root = Keys::root_for(&folder.keyring(), &options.root)?;
+    let root = Keys::settle_root(&folder.keyring(), &options.root)?;
     let keys = Keys::load(&folder.keyring(), &root, options.random.clone(), options.faults.clone())?;
     drop(root);
     let mut catalog = Catalog::open(&folder.catalog(), keys.trail(TrailKey::Catalog), options.random.clone(), options.faults.clone())?;

@@ -33,7 +33,7 @@ use crate::catalog::{Damage, Kind, RowChange, Rows};
 use crate::committer::{Committer, Handle};
 use crate::compactor::Compactor;
 use crate::dedupe::Dedupe;
-use crate::keys::{Keys, PhiAccess, RootSource};
+use crate::keys::{KeyringError, Keys, PhiAccess, RootKeyId, RootSource};
 use crate::publisher::{Publication, PublisherThread};
 use crate::seams::{Clock, Random};
 use crate::snapshot::{ReadError, Snapshot, Snapshots};
@@ -81,8 +81,10 @@ pub struct Trail {
     copy: bool,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// Keys are shredded and rotated one at a time.
+    key_work: Mutex<()>,
     /// Held until all else is closed.
-    _lock: Option<FolderLock>,
+    lock: Option<FolderLock>,
 }
 
 impl Trail {
@@ -136,9 +138,13 @@ impl Trail {
         &self.keys
     }
 
-    /// Where the root key comes from.
-    pub fn root_source(&self) -> &RootSource {
-        &self.root
+    /// Makes a new root key, wraps all keys under it and destroys the old one. Returns the new one's id.
+    pub fn rotate_root(&self) -> Result<RootKeyId, KeyringError> {
+        let _one_at_a_time = self.key_work.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lock.is_none() {
+            return Err(KeyringError::ReadOnly);
+        }
+        self.keys.rotate_root(&self.root)
     }
 
     /// The trail as of now.

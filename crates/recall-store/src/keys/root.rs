@@ -72,6 +72,9 @@ pub enum RootKeyError {
     /// A command's key can't be replaced from here.
     #[error("the root key comes from a command, so that it can't be replaced here; give the key as a file, rotate, then store it again")]
     NotReplaceable,
+    /// Somebody else writes the new root key's file.
+    #[error("{0} was changed while the root key was being replaced, so the old root key was left as it is; see who writes there")]
+    Meddled(PathBuf),
     /// The operating system refused.
     #[error("the root key file {path}: {cause}", path = path.display())]
     Io {

@@ -140,7 +140,10 @@ pub(super) fn open(options: OpenOptions) -> Result<Trail, OpenError> {
         return Err(OpenError::Absent(options.folder));
     }
     let lock = if options.read_only { None } else { Some(folder.lock()?) };
-    let root = Keys::root_for(&folder.keyring(), &options.root)?;
+    let root = match &lock {
+        Some(_) => Keys::settle_root(&folder.keyring(), &options.root)?,
+        None => Keys::find_root(&folder.keyring(), &options.root)?,
+    };
     let keys = Arc::new(Keys::load(&folder.keyring(), &root, Arc::clone(&options.random), Arc::clone(&options.faults))?);
     drop(root);
     open_with(options, folder, lock, keys)
@@ -191,7 +194,8 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         copy,
         clock: Arc::clone(&options.clock),
         random: Arc::clone(&options.random),
-        _lock: lock,
+        key_work: Mutex::default(),
+        lock,
     };
     trail.running = match (reason, loaded.state) {
         (Some(reason), _) => Err(reason),

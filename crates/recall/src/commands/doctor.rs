@@ -93,7 +93,7 @@ fn permissions(data: &Path) -> Look {
 
 fn root_key(place: &Place) -> Look {
     const WHAT: &str = "root key";
-    match Keys::root_for(&place.data.join("keyring"), &place.root) {
+    match Keys::find_root(&place.data.join("keyring"), &place.root) {
         Ok(key) => look(WHAT, Level::Good, format!("root key {} opens the keyring", key.id())),
         Err(error) => look(WHAT, Level::Wrong, error.to_string()),
     }

@@ -50,7 +50,7 @@ pub async fn rotate_root(
     let target = || json!({"type": "recall:root-key", "id": app.trail.keys().root_id().to_string()});
     app.record(Record::new(administrator.actor(), "recall.key.rotate", "U", target()), Vec::new()).await?;
     let for_thread = Arc::clone(&app);
-    let rotated = tokio::task::spawn_blocking(move || for_thread.trail.keys().rotate_root(for_thread.trail.root_source()));
+    let rotated = tokio::task::spawn_blocking(move || for_thread.trail.rotate_root());
     match rotated.await.map_err(|_| Problem::internal("the rotation broke off: see recall doctor"))? {
         Ok(id) => Ok(answer(&json!({"root_key_id": id.to_string()}))),
         Err(error) => {
