@@ -21,8 +21,10 @@ use crate::seams::{Faults, Random};
 use crate::secret::Key32;
 use ring::Keyring;
 
-/// The retention class of every event today.
+/// The retention class of every event but the records of erasures.
 pub const STANDARD_CLASS: &str = "standard";
+/// The retention class of the records of erasures, which is never shredded.
+pub const ERASURE_CLASS: &str = "erasure";
 
 /// What a trail's own key is turned into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -214,11 +216,21 @@ impl Keys {
         replaced.map(|()| id)
     }
 
-    /// Drops set `id`, wraps the survivors under a new root key and destroys the old one. The set is unusable from the moment of the
-    /// call, even where an error is returned; the caller repeats the call until it succeeds, and reports the erasure done only then.
-    pub(crate) fn drop_set(&self, id: u64, source: &RootSource) -> Result<RootKeyId, KeyringError> {
-        self.write().drop_set(id);
+    /// Drops sets, wraps the survivors under a new root key and destroys the old one. The sets are unusable from the moment of the call, even
+    /// where an error is returned; the caller repeats the call until it succeeds, and reports the erasure done only then.
+    pub(crate) fn drop_sets(&self, ids: &[u64], source: &RootSource) -> Result<RootKeyId, KeyringError> {
+        ids.iter().for_each(|id| self.forget(*id));
         self.rotate_root(source)
+    }
+
+    /// Drops a set from memory, and from the file when that is written next.
+    pub(crate) fn forget(&self, id: u64) {
+        self.write().drop_set(id);
+    }
+
+    /// Could the root key be replaced? It is tried, and nothing is left of the trial.
+    pub(crate) fn check_replaceable(&self, source: &RootSource) -> Result<(), KeyringError> {
+        ring::check_replaceable(source)
     }
 
     /// Gives the log a new origin and signing key: what `recall recover` does with a restored copy.

@@ -23,7 +23,7 @@ pub(crate) use folder::{Folder, FolderLock};
 pub use init::{InitError, InitOptions};
 pub use open::{OpenError, OpenOptions};
 pub use receipt::{Disclosure, ReceiptError};
-pub use shred::{ShredError, Shredding};
+pub use shred::{Doomed, ShredError, Shredding};
 
 pub use crate::committer::{Class, CommitError, Done, Outcome, Status, Submission, SubmitError};
 pub use crate::publisher::{Published, WaitError};

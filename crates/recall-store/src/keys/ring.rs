@@ -303,11 +303,31 @@ pub(super) fn replace_root(
     let RootSource::File(path) = source else { return Err(RootKeyError::NotReplaceable.into()) };
     // An earlier replacement that failed half-way is finished first: its `FILE.new` may be the only copy of the key that counts.
     settle_root(keyring, source)?;
+    check_replaceable(source)?;
     let path = fs::canonicalize(path)?;
     let new = new_name(&path);
     next.root = new_root(&new, random)?;
     next.save(keyring, random, faults)?;
     guarded(faults, Step::RootKeyWrite, || promote(&next.root, &new, &path))
+}
+
+/// See `Keys::check_replaceable`.
+pub(super) fn check_replaceable(source: &RootSource) -> Result<(), KeyringError> {
+    let RootSource::File(given) = source else { return Err(RootKeyError::NotReplaceable.into()) };
+    let fixed = |cause: io::Error| RootKeyError::Fixed { path: given.clone(), cause };
+    let path = fs::canonicalize(given).map_err(fixed)?;
+    let new = new_name(&path);
+    match RootKey::from_file(&new) {
+        Ok(_) | Err(RootKeyError::Format(_)) => {}
+        Err(RootKeyError::Absent(_)) => {
+            OpenOptions::new().write(true).create_new(true).open(&new).map_err(fixed)?;
+            fs::remove_file(&new).map_err(fixed)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    // It is overwritten in place before its name goes to the new one.
+    OpenOptions::new().write(true).open(&path).map_err(fixed)?;
+    Ok(())
 }
 
 /// A root key that lies in `new`. One that an earlier replacement left there is taken, so that none is ever destroyed unused.

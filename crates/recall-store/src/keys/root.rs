@@ -72,6 +72,17 @@ pub enum RootKeyError {
     /// A command's key can't be replaced from here.
     #[error("the root key comes from a command, so that it can't be replaced here; give the key as a file, rotate, then store it again")]
     NotReplaceable,
+    /// It lies where it can't be replaced.
+    #[error(
+        "the root key {path} can't be replaced where it lies ({cause}); where a service manager hands it in, stop the service and run this command on the folder, with --data and --root-key-file, as the user who may write the key",
+        path = path.display()
+    )]
+    Fixed {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
     /// Somebody else writes the new root key's file.
     #[error("{0} was changed while the root key was being replaced, so the old root key was left as it is; see who writes there")]
     Meddled(PathBuf),

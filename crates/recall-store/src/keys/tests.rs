@@ -225,9 +225,9 @@ fn a_dropped_set_is_gone_at_once_and_from_the_file() {
     keys.add_set(set(3, "2026-11")).unwrap();
     keys.add_set(set(4, "2026-12")).unwrap();
     ring.faults.fail(Step::KeyringWrite, When::Before, 0, 1);
-    keys.drop_set(3, &ring.source()).unwrap_err();
+    keys.drop_sets(&[3], &ring.source()).unwrap_err();
     assert_eq!(keys.public(3, PublicKey::Batch(0)).err(), Some(SetGone(3)));
-    keys.drop_set(3, &ring.source()).unwrap();
+    keys.drop_sets(&[3], &ring.source()).unwrap();
     let loaded = ring.load().unwrap();
     assert_eq!(loaded.sets(), [set(4, "2026-12")]);
 }

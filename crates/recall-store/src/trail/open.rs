@@ -163,6 +163,8 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         Ok(erasures) => (erasures, None),
         Err(name) => (Erasures::default(), Some(format!("the record of erasure {name} can't be read"))),
     };
+    // What is recorded as erased is not read again, whether its key is destroyed yet or not.
+    erasures.all().iter().for_each(|erasure| keys.forget(erasure.key_set));
     let reason = damage.first().map(|damage| format!("the catalog is damaged: {damage}; restore it from a backup")).or(reason);
     let phi = keys.phi_access();
     let loader = Loader { folder: &folder, keys: &keys, phi, encoder: &encoder, rows, dedupe: &dedupe, damage, reason };
@@ -206,7 +208,7 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         }
     };
     if let Ok(running) = &trail.running {
-        trail.finish_erasures(&running.committer.handle())?;
+        trail.finish_erasures(&running.committer.handle());
     }
     Ok(trail)
 }

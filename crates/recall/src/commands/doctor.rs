@@ -182,6 +182,11 @@ fn catalog(place: &Place) -> Look {
     let options = OpenOptions { read_only: true, ..OpenOptions::new(&place.data, place.root.clone()) };
     match Trail::open(options) {
         Err(error) => look(WHAT, Level::Wrong, error.to_string()),
+        Ok(trail) if !trail.unfinished_erasures().is_empty() => look(
+            WHAT,
+            Level::Wrong,
+            "an erasure is recorded, but the key of what it erased is not destroyed: see that the root key's file can be replaced, then start the trail again",
+        ),
         Ok(trail) => {
             let damage: Vec<String> = trail.damage().iter().map(ToString::to_string).collect();
             match (trail.read_only().filter(|_| trail.is_copy()), damage.is_empty()) {

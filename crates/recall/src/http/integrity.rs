@@ -19,6 +19,7 @@ pub async fn report(State(app): State<Shared>, reader: Identity) -> Result<Respo
         "size": app.trail.size(),
         "published": app.trail.published(),
         "read_only": app.trail.not_ready(),
+        "unfinished_erasures": app.trail.unfinished_erasures().iter().map(|erasure| erasure.by).collect::<Vec<_>>(),
         "tier": {
             "name": "signed",
             "sentence": "checkpoints are signed by this log's own key; no witness cosigns them, so keep receipts and checkpoints outside",

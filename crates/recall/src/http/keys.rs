@@ -1,12 +1,11 @@
 //! `/v1/keys`: list, public key, rotation of the root key, shredding, export of the wrapped keys.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use recall_store::snapshot::Part;
+use recall_store::trail::{Doomed, ShredError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -46,11 +45,15 @@ pub async fn rotate_root(
     JsonBody(Nothing {}): JsonBody<Nothing>,
 ) -> Result<Response, Problem> {
     administrator.role.may(Permission::Administer)?;
-    let _one_at_a_time = app.administration.lock().await;
+    let one_at_a_time = Arc::clone(&app.administration).lock_owned().await;
     let target = || json!({"type": "recall:root-key", "id": app.trail.keys().root_id().to_string()});
     app.record(Record::new(administrator.actor(), "recall.key.rotate", "U", target()), Vec::new()).await?;
     let for_thread = Arc::clone(&app);
-    let rotated = tokio::task::spawn_blocking(move || for_thread.trail.rotate_root());
+    let rotated = tokio::task::spawn_blocking(move || {
+        // Held to the end of the work, also where nobody waits for it any more.
+        let _one_at_a_time = one_at_a_time;
+        for_thread.trail.rotate_root()
+    });
     match rotated.await.map_err(|_| Problem::internal("the rotation broke off: see recall doctor"))? {
         Ok(id) => Ok(answer(&json!({"root_key_id": id.to_string()}))),
         Err(error) => {
@@ -89,37 +92,52 @@ pub async fn shred(
     if shredding.approvers.is_empty() || shredding.approvers.len() > APPROVERS || shredding.approvers.iter().any(bad) {
         return Err(Problem::unprocessable(format!("approvers: name 1 to {APPROVERS}, each in at most {TEXT_BYTES} bytes")));
     }
-    let keys = app.trail.keys();
-    let set = keys.set_for(&shredding.epoch, &shredding.class);
-    let set = set.ok_or_else(|| Problem::not_found("epoch: there is no key set of this epoch and class; see recall keys list"))?;
-    let _one_at_a_time = app.administration.lock().await;
-    let range = range_of(&app, set);
-    let mut metadata = json!({"epoch": shredding.epoch, "class": shredding.class, "key_set": set.to_string(), "rule": shredding.rule,
-        "first_index": range.start.to_string(), "end_index": range.end.to_string()});
+    let one_at_a_time = Arc::clone(&app.administration).lock_owned().await;
+    let for_thread = Arc::clone(&app);
+    let done = tokio::task::spawn_blocking(move || {
+        // Held to the end of the work, also where nobody waits for it any more.
+        let _one_at_a_time = one_at_a_time;
+        let old_root = for_thread.trail.keys().root_id();
+        let record = |doomed: &Doomed| for_thread.submission(record_of(&administrator, &shredding, doomed), Vec::new());
+        let done = for_thread.trail.shred(&shredding.epoch, &shredding.class, |doomed| {
+            record(doomed).map_err(|problem| problem.detail().to_owned())
+        });
+        done.map(|done| (done, old_root, shredding))
+    });
+    let done = done.await.map_err(|_| Problem::internal("the shredding broke off: start the server again to complete it"))?;
+    let (done, old_root, shredding) = done.map_err(refusal)?;
+    let sets: Vec<u64> = done.erasures.iter().map(|erasure| erasure.key_set).collect();
+    Ok(answer(&json!({
+        "epoch": shredding.epoch, "class": shredding.class, "recorded_as": done.by, "key_sets": sets,
+        "destroy": format!(
+            "what was shredded comes back out of a copy of root key {old_root} and a keyring exported before now: destroy every copy of the two, then export the keyring anew"
+        ),
+    })))
+}
+
+fn refusal(error: ShredError) -> Problem {
+    match error {
+        ShredError::Unknown => Problem::not_found(format!("epoch: {error}")),
+        ShredError::Kept => Problem::unprocessable(format!("class: {error}")),
+        _ => Problem::unavailable(error.to_string()),
+    }
+}
+
+/// The event that says what was erased, by which rule, approved by whom.
+fn record_of(administrator: &Identity, shredding: &Shredding, doomed: &Doomed) -> Record {
+    let sets: Vec<String> = doomed.sets.iter().map(|set| set.id.to_string()).collect();
+    let first = doomed.ranges.first().map_or(0, |(first, _)| *first);
+    let end = doomed.ranges.last().map_or(0, |(first, count)| first.saturating_add(u64::from(*count)));
+    let events: u64 = doomed.ranges.iter().map(|(_, count)| u64::from(*count)).sum();
+    let mut metadata = json!({"epoch": shredding.epoch, "class": shredding.class, "key_set": sets.join(" "), "rule": shredding.rule,
+        "first_index": first.to_string(), "end_index": end.to_string(), "events": events.to_string()});
     if let Some(members) = metadata.as_object_mut() {
         for (number, approver) in shredding.approvers.iter().enumerate() {
             members.insert(format!("approver_{}", number + 1), approver.clone().into());
         }
     }
-    let record =
-        Record::new(administrator.actor(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": shredding.epoch})).with(metadata);
-    let submission = app.submission(record, Vec::new())?;
-    let for_thread = Arc::clone(&app);
-    let done = tokio::task::spawn_blocking(move || for_thread.trail.shred(set, submission));
-    let done = done.await.map_err(|_| Problem::internal("the shredding broke off: start the server again to complete it"))?;
-    let done = done.map_err(|error| Problem::unavailable(error.to_string()))?;
-    Ok(answer(&json!({"epoch": shredding.epoch, "class": shredding.class, "recorded_as": done.erasure.by})))
-}
-
-/// The indexes that the set's events span as of now.
-fn range_of(app: &Shared, set: u64) -> Range<u64> {
-    let snapshot = app.trail.snapshot();
-    let of_set = snapshot.parts().iter().filter(|part| match part {
-        Part::Segment(segment) => segment.key_set() == set,
-        Part::Fresh(fresh) => fresh.key_set() == set,
-        Part::Erased(_) => false,
-    });
-    of_set.fold(snapshot.size()..0, |range, part| range.start.min(part.first_index())..range.end.max(part.end()))
+    let target = json!({"type": "recall:epoch", "id": shredding.epoch});
+    Record::new(administrator.actor(), "recall.erasure", "D", target).with(metadata)
 }
 
 /// `GET /v1/keys/export`: the keyring as it lies on disk; every key in it is wrapped under the root key.
