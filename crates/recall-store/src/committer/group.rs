@@ -114,10 +114,8 @@ impl Group {
             return Ok(Some(Outcome { index: own.index, leaf_hash: own.leaf, status: same(own.tag) }));
         }
         let Some(seen) = seen else { return Ok(None) };
-        let status = match same(seen.tag) {
-            Status::Duplicate if (known.erased)(seen.index) => Status::Erased,
-            other => other,
-        };
+        // Whatever it says: an answer that told equal content from other would confirm guesses of what was erased.
+        let status = if (known.erased)(seen.index) { Status::Erased } else { same(seen.tag) };
         Ok(Some(Outcome { index: seen.index, leaf_hash: (known.leaf)(seen.index)?, status }))
     }
 }
