@@ -49,7 +49,7 @@ pub enum RecoverError {
 /// `Trail::recovery_named`, before any other.
 pub fn recover(options: OpenOptions, origin: &str) -> Result<Trail, RecoverError> {
     refuse_whole(&options)?;
-    let folder = Folder::new(&options.folder);
+    let folder = Folder::new(&options.folder, options.anchor.as_deref());
     let lock = folder.lock()?;
     let root = Keys::settle_root(&folder.keyring(), &options.root)?;
     let keys = Keys::load(&folder.keyring(), &root, options.random.clone(), options.faults.clone())?;

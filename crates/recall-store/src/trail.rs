@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use erasure::{Erasure, Erasures};
-pub use folder::LockError;
-pub(crate) use folder::{Folder, FolderLock};
+pub use folder::{LockError, beside, settled};
+pub(crate) use folder::{Folder, FolderLock, RESTORED};
 pub use init::{InitError, InitOptions};
 pub use open::{OpenError, OpenOptions};
 pub use receipt::{Disclosure, ReceiptError};

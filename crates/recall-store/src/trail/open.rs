@@ -39,6 +39,8 @@ pub struct OpenOptions {
     pub folder: PathBuf,
     /// Its root key.
     pub root: RootSource,
+    /// Where the second copy of the last checkpoint lies, if not at `DIR.anchor`.
+    pub anchor: Option<PathBuf>,
     /// Nothing is written, no thread started, no lock taken; for copies and for a second look.
     pub read_only: bool,
     /// The publisher publishes at most once in this time.
@@ -63,6 +65,7 @@ impl OpenOptions {
         Self {
             folder: folder.into(),
             root,
+            anchor: None,
             read_only: false,
             publish_interval: Duration::from_secs(1),
             reserve_bytes: reserve::DEFAULT_BYTES,
@@ -135,7 +138,7 @@ struct Loader<'a> {
 }
 
 pub(super) fn open(options: OpenOptions) -> Result<Trail, OpenError> {
-    let folder = Folder::new(&options.folder);
+    let folder = Folder::new(&options.folder, options.anchor.as_deref());
     if !folder.holds_trail() {
         return Err(OpenError::Absent(options.folder));
     }
