@@ -232,6 +232,20 @@ fn receipts_stand_alone_and_show_what_is_asked() {
 }
 
 #[test]
+fn a_receipt_that_would_prove_nothing_is_not_handed_out() {
+    let stage = Stage::new();
+    let trail = stage.open();
+    store(&trail, 0..20).unwrap();
+    trail.wait_published(20, SOON).unwrap();
+    let bundle = trail.log_dir().join("tile/entries/000.p/20");
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&bundle, bytes).unwrap();
+    assert!(matches!(trail.receipt(1, Disclosure::None), Err(ReceiptError::Unproven { index: 1, .. })));
+    trail.receipt(2, Disclosure::None).unwrap();
+}
+
+#[test]
 fn ids_are_found_over_all_sources() {
     let stage = Stage::new();
     let trail = stage.open();

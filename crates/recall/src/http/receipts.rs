@@ -37,7 +37,11 @@ pub async fn proof(
         app.record(Record::view(&reader, "recall.proof", &name).ended("denied", denied.0), Vec::new()).await?;
         return Err(denied.into());
     }
-    let index = find(&app, &view, &name).await?.index;
+    let index = match find(&app, &view, &name).await {
+        Ok(found) => found.index,
+        // Its content is gone, and its entry is not: the commitment is proven all the same.
+        Err(problem) => entry_of(&app, &name).await?.ok_or(problem)?,
+    };
     let disclosure = if wanted.disclose { Disclosure::Both } else { Disclosure::None };
     let for_thread = std::sync::Arc::clone(&app);
     let made = tokio::task::spawn_blocking(move || {
@@ -54,6 +58,17 @@ pub async fn proof(
     let action = if wanted.disclose { "recall.disclosure" } else { "recall.proof" };
     app.record(Record::view(&reader, action, &name).with(json!({"index": index.to_string()})), Vec::new()).await?;
     Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], receipt).into_response())
+}
+
+/// The index of an event of which nothing but its entry may be left: an index, or the newest of an id.
+async fn entry_of(app: &Shared, name: &str) -> Result<Option<u64>, Problem> {
+    if let Ok(index) = name.parse::<u64>() {
+        return Ok((index < app.trail.size()).then_some(index));
+    }
+    let (for_thread, id) = (std::sync::Arc::clone(app), name.to_owned());
+    let found = tokio::task::spawn_blocking(move || for_thread.trail.find_id(&id)).await;
+    let found = found.map_err(|_| Problem::internal("the event could not be looked up: see recall verify"))?;
+    Ok(found.map_err(|error| Problem::internal(error.to_string()))?.into_iter().max())
 }
 
 /// How long publication is waited for; it follows a commit within about a second.
