@@ -354,6 +354,10 @@ fn promote(root: &RootKey, new: &Path, path: &Path) -> Result<(), KeyringError> 
     if !holds(new) {
         return Err(RootKeyError::Meddled(new.to_owned()).into());
     }
+    let file = OpenOptions::new().write(true).open(new)?;
+    durable::take_after(&file, path)?;
+    file.sync_all()?;
+    drop(file);
     overwrite(path)?;
     durable::rename(new, path)?;
     Ok(())

@@ -45,8 +45,7 @@ impl Ring {
     /// The files beside the keyring, by name.
     fn files(&self) -> Vec<(String, Vec<u8>)> {
         let entries = fs::read_dir(self.place.path()).unwrap().map(Result::unwrap);
-        let mut files: Vec<_> =
-            entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect();
+        let mut files: Vec<_> = entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect();
         files.sort();
         files
     }
@@ -176,8 +175,8 @@ fn a_rotation_survives_whoever_reads_or_removes_the_new_root_key_meanwhile() {
         let before = fingerprint(&ring.create());
         let (keyring, source, new) = (ring.path(), ring.source(), ring.place.path().join("root.key.new"));
         let meddling = Meddling(Box::new(move |step| {
-            Keys::find_root(&keyring, &source).unwrap();
             if step == meddle_at {
+                Keys::find_root(&keyring, &source).unwrap();
                 fs::remove_file(&new).unwrap();
             }
         }));
@@ -362,4 +361,20 @@ fn key_ids_are_sixteen_lower_case_hex_digits() {
         )
         .is_err()
     );
+}
+
+#[test]
+fn what_replaces_a_file_takes_its_owner_and_permissions() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let ring = Ring::new();
+    let keys = ring.create();
+    // Only root may give files away.
+    let given = chown(ring.path(), Some(4321), Some(4321)).and_then(|()| chown(ring.root(), Some(4321), Some(4321))).is_ok();
+    fs::set_permissions(ring.path(), fs::Permissions::from_mode(0o640)).unwrap();
+    keys.add_set(set(3, "2026-11")).unwrap();
+    keys.rotate_root(&ring.source()).unwrap();
+    let (keyring, root) = (fs::metadata(ring.path()).unwrap(), fs::metadata(ring.root()).unwrap());
+    assert_eq!((keyring.mode() & 0o777, root.mode() & 0o777), (0o640, 0o600));
+    let owner = if given { 4321 } else { fs::metadata(ring.place.path()).unwrap().uid() };
+    assert_eq!((keyring.uid(), root.uid()), (owner, owner));
 }
