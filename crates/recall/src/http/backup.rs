@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::app::Shared;
 use crate::http::format::{JsonBody, json as answer};
+use crate::http::keys::stale_export;
 use crate::http::problem::Problem;
 use crate::identity::{Identity, Permission};
 use crate::record::Record;
@@ -38,5 +39,6 @@ pub async fn create(State(app): State<Shared>, administrator: Identity, JsonBody
     let copied = tokio::task::spawn_blocking(move || backup::backup(for_thread.trail.folder(), &target, &mut |_| ()));
     let copied = copied.await.map_err(|_| Problem::internal("the backup broke off: ask for it again"))?;
     let copied = copied.map_err(|error| Problem::unprocessable(error.to_string()))?;
-    Ok(answer(&json!({"to": to, "files": copied.files, "size_bytes": copied.size_bytes, "size": copied.published})))
+    Ok(answer(&json!({"to": to, "files": copied.files, "size_bytes": copied.size_bytes, "size": copied.published,
+        "key_sets": app.trail.keys().sets().iter().map(|set| set.id).collect::<Vec<_>>(), "keyring": stale_export(&app.trail)})))
 }

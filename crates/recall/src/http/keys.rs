@@ -5,7 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use recall_store::trail::{Doomed, ShredError};
+use recall_store::catalog::{Kind, RowChange};
+use recall_store::keys::Keys;
+use recall_store::trail::{Doomed, ShredError, Trail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -99,9 +101,9 @@ pub async fn shred(
         let _one_at_a_time = one_at_a_time;
         let old_root = for_thread.trail.keys().root_id();
         let record = |doomed: &Doomed| for_thread.submission(record_of(&administrator, &shredding, doomed), Vec::new());
-        let done = for_thread.trail.shred(&shredding.epoch, &shredding.class, |doomed| {
-            record(doomed).map_err(|problem| problem.detail().to_owned())
-        });
+        let done = for_thread
+            .trail
+            .shred(&shredding.epoch, &shredding.class, |doomed| record(doomed).map_err(|problem| problem.detail().to_owned()));
         done.map(|done| (done, old_root, shredding))
     });
     let done = done.await.map_err(|_| Problem::internal("the shredding broke off: start the server again to complete it"))?;
@@ -140,12 +142,34 @@ fn record_of(administrator: &Identity, shredding: &Shredding, doomed: &Doomed) -
     Record::new(administrator.actor(), "recall.erasure", "D", target).with(metadata)
 }
 
+/// The row of kind `Setting` that says which keyring was exported last.
+const EXPORTED: &str = "keyring-exported";
+
+/// What a keyring that is exported now holds: its root key and its latest set.
+fn state_of(keys: &Keys) -> String {
+    format!("{} {}", keys.root_id(), keys.sets().last().map_or(0, |set| set.id))
+}
+
+/// What to do about an exported keyring that lacks what the trail is sealed under by now, if so.
+pub fn stale_export(trail: &Trail) -> Option<&'static str> {
+    match trail.row(Kind::Setting, EXPORTED) {
+        None => Some("the keyring was never exported, and no backup opens without it: recall keys export FILE"),
+        Some(exported) if *exported != *state_of(trail.keys()).as_bytes() => Some(
+            "since the keyring was last exported, keys were added or changed, so that a backup made from now on does not open with it: recall keys export FILE",
+        ),
+        Some(_) => None,
+    }
+}
+
 /// `GET /v1/keys/export`: the keyring as it lies on disk; every key in it is wrapped under the root key.
 pub async fn export(State(app): State<Shared>, administrator: Identity) -> Result<Response, Problem> {
     administrator.role.may(Permission::Administer)?;
     let path = app.trail.folder().join("keyring");
+    // Before the file is read, so that it says too little rather than too much.
+    let exported = state_of(app.trail.keys());
     let bytes = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
     let Ok(Ok(bytes)) = bytes else { return Err(Problem::internal("the keyring cannot be read: see recall doctor")) };
-    app.record(Record::new(administrator.actor(), "recall.key.export", "R", json!({"type": "recall:keyring"})), Vec::new()).await?;
+    let row = RowChange::put(Kind::Setting, EXPORTED, exported.into_bytes());
+    app.record(Record::new(administrator.actor(), "recall.key.export", "R", json!({"type": "recall:keyring"})), vec![row]).await?;
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], bytes).into_response())
 }
