@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use erasure::{Erasure, Erasures};
-pub use folder::{LockError, beside, settled};
 pub(crate) use folder::{Folder, FolderLock, RESTORED};
+pub use folder::{LockError, beside, settled};
 pub use init::{InitError, InitOptions};
 pub use open::{OpenError, OpenOptions};
 pub use receipt::{Disclosure, ReceiptError};
@@ -36,7 +36,7 @@ use crate::dedupe::Dedupe;
 use crate::keys::{KeyringError, Keys, PhiAccess, RootKeyId, RootSource};
 use crate::publisher::{Publication, PublisherThread};
 use crate::seams::{Clock, Random};
-use crate::snapshot::{ReadError, Snapshot, Snapshots};
+use crate::snapshot::{Erased, ReadError, Snapshot, Snapshots};
 use crate::source::{Register, Source};
 
 /// The row of kind `Source` that says up to which index the others count. No source has an empty name.
@@ -77,8 +77,12 @@ pub struct Trail {
     damage: Vec<Damage>,
     /// Without threads the trail is read-only, for this reason.
     running: Result<Running, String>,
-    /// Is it behind, or beside, what was published from it?
+    /// Is it, or may it be, behind or beside what was published from it?
     copy: bool,
+    /// Is it so for certain?
+    behind: bool,
+    /// Events whose keys are destroyed, without a record of it here.
+    gone: Vec<Erased>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     /// Keys are shredded and rotated one at a time.
@@ -233,9 +237,19 @@ impl Trail {
         self.running.as_ref().err().map(String::as_str)
     }
 
-    /// Is it a restored or forked copy, behind or beside what was published from it? Then `recover` goes on with it.
+    /// Is it a restored or forked copy, or can nobody tell that it is none? Then `recover` goes on with it.
     pub fn is_copy(&self) -> bool {
         self.copy
+    }
+
+    /// Is it behind or beside what was published from it, as a checkpoint shows?
+    pub fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Events that were erased after this copy was made: their keys are destroyed, and the record of it is not here.
+    pub fn gone(&self) -> &[Erased] {
+        &self.gone
     }
 
     /// Why it can't take events now; none when it can.

@@ -80,11 +80,16 @@ pub enum Command {
     #[command(after_help = "Example:\n  recall backup /backup/2026-11-24 --data ./trail")]
     Backup(Backup),
     /// Put a backup in place and verify it
-    #[command(after_help = "Example:\n  recall restore /backup/2026-11-24 --data ./trail --keyring keyring.json")]
+    #[command(
+        after_help = "Example:\n  recall restore /backup/2026-11-24 --data ./trail --keyring keyring.json --checkpoint /elsewhere/trail.anchor"
+    )]
     Restore(Restore),
     /// Go on with a restored copy: a new origin and signing key, the old checkpoint named in its first event
     #[command(after_help = "Example:\n  recall recover --data ./trail")]
     Recover(Recover),
+    /// Place the anchor, the second copy of the last checkpoint, where it is missing and you know that the trail is whole
+    #[command(after_help = "Example:\n  recall anchor --data ./trail --anchor-file /other-disk/trail.anchor")]
+    Anchor(Folder),
 }
 
 /// A trail's folder and the key to it.
@@ -99,6 +104,9 @@ pub struct Folder {
     /// A command whose standard output is the root key's line
     #[arg(long, value_name = "COMMAND", env = "RECALL_ROOT_KEY_COMMAND", conflicts_with = "root_key_file")]
     pub root_key_command: Option<String>,
+    /// The second copy of the last checkpoint; best on another disk [default: DIR.anchor]
+    #[arg(long, value_name = "FILE", env = "RECALL_ANCHOR_FILE")]
+    pub anchor_file: Option<PathBuf>,
 }
 
 /// Whom a client command asks: a server, or a folder that no server holds.
@@ -122,6 +130,9 @@ pub struct Target {
     /// With --data: a command whose standard output is the root key's line
     #[arg(long, value_name = "COMMAND", env = "RECALL_ROOT_KEY_COMMAND", conflicts_with = "root_key_file")]
     pub root_key_command: Option<String>,
+    /// With --data: the second copy of the last checkpoint [default: DIR.anchor]
+    #[arg(long, value_name = "FILE", env = "RECALL_ANCHOR_FILE")]
+    pub anchor_file: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -406,6 +417,9 @@ pub struct Restore {
     /// The keyring that belongs to it, from `recall keys export`
     #[arg(long, value_name = "FILE")]
     pub keyring: PathBuf,
+    /// The last checkpoint that is known, such as the original's anchor: without it the copy is read-only until `recall recover`
+    #[arg(long, value_name = "FILE", alias = "anchor")]
+    pub checkpoint: Option<PathBuf>,
     #[command(flatten)]
     pub folder: Folder,
 }

@@ -69,6 +69,7 @@ impl Client {
                 data: Some(data.clone()),
                 root_key_file: target.root_key_file.clone(),
                 root_key_command: target.root_key_command.clone(),
+                anchor_file: target.anchor_file.clone(),
             };
             return Ok(Self::Local(Box::new(Running::local(&folder)?)));
         }

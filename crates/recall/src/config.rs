@@ -38,6 +38,8 @@ pub struct Trail {
     pub data: Option<PathBuf>,
     pub root_key_file: Option<PathBuf>,
     pub root_key_command: Option<String>,
+    /// The second copy of the last checkpoint; best on another disk.
+    pub anchor_file: Option<PathBuf>,
 }
 
 /// `[log]`
@@ -77,7 +79,7 @@ impl Config {
     }
 
     fn resolve(&mut self, base: &Path) {
-        for path in [&mut self.trail.data, &mut self.trail.root_key_file].into_iter().flatten() {
+        for path in [&mut self.trail.data, &mut self.trail.root_key_file, &mut self.trail.anchor_file].into_iter().flatten() {
             *path = base.join(&path);
         }
     }

@@ -1,11 +1,12 @@
 //! A trail's folder from the command line: which one, which root key, and small files read and written with care.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use recall_store::keys::RootSource;
+use recall_store::trail::{OpenOptions, beside, settled};
 
 use crate::cli::Folder;
 use crate::failure::Failure;
@@ -24,28 +25,26 @@ pub struct Place {
 }
 
 impl Place {
-    /// Fills in defaults: `DIR.key` and `DIR.anchor` beside the folder.
+    /// Fills in defaults: `DIR.key` and `DIR.anchor` beside the folder, whose one name is found here.
     pub fn of(folder: &Folder) -> Result<Self, Failure> {
-        let data = folder.data.clone().ok_or_else(|| Failure::wrong("which trail? name its folder with --data DIR"))?;
+        let data = folder.data.as_deref().ok_or_else(|| Failure::wrong("which trail? name its folder with --data DIR"))?;
+        let data = settled(data);
+        if data.file_name().is_none() {
+            return Err(Failure::wrong(format!("{} cannot hold a trail: name a folder below it", data.display())));
+        }
         let root = match (&folder.root_key_file, &folder.root_key_command) {
             (Some(file), _) => RootSource::File(file.clone()),
             (None, Some(command)) => RootSource::Command(command.clone()),
-            (None, None) => RootSource::File(beside(&data, "key")?),
+            (None, None) => RootSource::File(beside(&data, "key")),
         };
-        let anchor = beside(&data, "anchor")?;
+        let anchor = folder.anchor_file.clone().unwrap_or_else(|| beside(&data, "anchor"));
         Ok(Self { data, root, anchor })
     }
-}
 
-/// `DIR.extension`, beside DIR.
-fn beside(data: &Path, extension: &str) -> Result<PathBuf, Failure> {
-    let absolute = std::path::absolute(data).map_err(|error| Failure::wrong(format!("{} is no folder's name: {error}", data.display())))?;
-    let name =
-        absolute.file_name().ok_or_else(|| Failure::wrong(format!("{} cannot hold a trail: name a folder below it", data.display())))?;
-    let mut name = name.to_owned();
-    name.push(".");
-    name.push(extension);
-    Ok(absolute.with_file_name(name))
+    /// How the trail is opened.
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions { anchor: Some(self.anchor.clone()), ..OpenOptions::new(&self.data, self.root.clone()) }
+    }
 }
 
 /// The log's public key, as the folder's keyring tells it. It is not proven: whoever may write the folder may write this.
@@ -74,7 +73,7 @@ pub fn read_small(path: &Path) -> Result<String, Failure> {
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed =
         |error: io::Error| Failure::wrong(format!("{} cannot be written: {error}; name a file that does not exist", path.display()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
 }
 
@@ -83,7 +82,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(temporary, path)

@@ -12,7 +12,7 @@ use recall_search::engine::{Engine, Limits};
 use recall_store::catalog::{Kind, RowChange};
 use recall_store::seams::{SystemClock, SystemRandom};
 use recall_store::secret::Key32;
-use recall_store::trail::{Class, OpenError, OpenOptions, Submission, Trail};
+use recall_store::trail::{Class, OpenError, Submission, Trail};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -91,6 +91,11 @@ impl Running {
         let (Some(left_behind), None) = (trail.recovered_from(), trail.read_only()) else { return Ok(()) };
         let target = serde_json::json!({"type": "recall:log", "id": trail.keys().origin()});
         let record = Record::new(Identity::machine().actor(), "recall.recover", "U", target).stating(&left_behind);
+        // What was erased after the copy was made is recorded by this event, whose rule and approvers only the original knows.
+        let elsewhere: Vec<String> =
+            trail.erasures().iter().filter(|erasure| erasure.by == trail.size()).map(|erasure| erasure.key_set.to_string()).collect();
+        let record =
+            if elsewhere.is_empty() { record } else { record.with(serde_json::json!({"key_sets_erased_elsewhere": elsewhere.join(" ")})) };
         let recorded = self.block_on(self.app.record(record, vec![Trail::recovery_named()]));
         recorded.map(drop).map_err(|problem| Failure::unreachable(problem.detail()))
     }
@@ -117,7 +122,7 @@ impl Running {
 
 /// Opens the trail of a place.
 pub fn open_trail(place: &Place) -> Result<Trail, Failure> {
-    Trail::open(OpenOptions::new(&place.data, place.root.clone())).map_err(|error| match error {
+    Trail::open(place.options()).map_err(|error| match error {
         OpenError::Absent(_) | OpenError::Keyring(_) => Failure::wrong(error.to_string()),
         _ => Failure::unreachable(error.to_string()),
     })
@@ -139,6 +144,7 @@ fn settings(options: &Serve) -> Result<Settings, Failure> {
         data: flags.data.clone().or(config.trail.data),
         root_key_file: flags.root_key_file.clone().or(config.trail.root_key_file.filter(|_| !key_flag)),
         root_key_command: flags.root_key_command.clone().or(config.trail.root_key_command.filter(|_| !key_flag)),
+        anchor_file: flags.anchor_file.clone().or(config.trail.anchor_file),
     };
     if folder.data.is_none() {
         return Err(Failure::wrong("which trail? name its folder with --data DIR, or in a file with --config FILE"));
