@@ -4,8 +4,9 @@
 //! ciphertext and the public log. The keyring is never copied, so that a backup does not undo a shredding.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,11 +15,16 @@ use recall_log::tile::{TilePath, tiles_for};
 use rusqlite::{Connection, OpenFlags, backup};
 
 use crate::durable;
+use crate::trail::RESTORED;
 
 /// Tries before a folder that changes all the time is given up.
 const TRIES: u32 = 20;
-/// Catalog pages copied between two looks at writers.
-const PAGES_A_STEP: i32 = 1_024;
+/// All pages at once: between two steps another connection's write would start the copy over. Writers go on beside it, in the journal.
+const PAGES_A_STEP: i32 = i32::MAX;
+/// How long a locked catalog is left alone.
+const LOCKED_PAUSE: Duration = Duration::from_millis(10);
+/// The file by which a folder is known to be a copy in the making.
+const STAGING: &str = ".recall-copy";
 
 /// Why a copy was not made.
 #[derive(Debug, thiserror::Error)]
@@ -56,17 +62,19 @@ pub struct Copied {
 
 /// Copies the trail at `from` to the new folder `to`, while another process may write to it. `progress` gets what is copied so far.
 ///
-/// The checkpoint is copied before the catalog, so that the copy's catalog is never behind it.
+/// The checkpoint is copied before the catalog, so that the copy's catalog is never behind it; the tiles that the catalog's own signed tree needs
+/// beyond it, after.
 pub fn backup(from: &Path, to: &Path, progress: &mut dyn FnMut(Copied)) -> Result<Copied, BackupError> {
     let (staged, copied) = stage(from, to, progress)?;
     staged.finish()?;
     Ok(copied)
 }
 
-/// Lays a backup and a keyring into a folder beside `to`. The caller verifies [`Staged::folder`], and then calls [`Staged::finish`].
+/// Lays a backup and a keyring into a folder beside `to`, with the word that it was restored. The caller verifies [`Staged::folder`], and then calls [`Staged::finish`].
 pub fn stage_restore(from: &Path, to: &Path, keyring: &[u8], progress: &mut dyn FnMut(Copied)) -> Result<Staged, BackupError> {
     let (staged, _) = stage(from, to, progress)?;
     durable::replace(&staged.folder.join("keyring"), keyring)?;
+    durable::replace(&staged.folder.join(RESTORED), b"restored from a backup; see docs/operations.md\n")?;
     Ok(staged)
 }
 
@@ -78,6 +86,7 @@ fn stage(from: &Path, to: &Path, progress: &mut dyn FnMut(Copied)) -> Result<(St
     let mut copy = Copy { from, to: &staged.folder, copied: Copied::default(), progress };
     let checkpoint = copy.public_log()?;
     copy.catalog_and_segments()?;
+    copy.rest_of_log()?;
     copy.put("log/checkpoint", &checkpoint)?;
     let copied = copy.copied;
     Ok((staged, copied))
@@ -97,13 +106,18 @@ impl Staged {
             return Err(BackupError::Exists(target.to_owned()));
         }
         let folder = durable::temporary(target);
-        if folder.exists() {
+        if folder.join(STAGING).is_file() {
             fs::remove_dir_all(&folder)?;
+        } else if fs::symlink_metadata(&folder).is_ok() {
+            return Err(BackupError::Exists(folder));
         }
+        DirBuilder::new().mode(0o700).create(&folder)?;
+        fs::write(folder.join(STAGING), "")?;
+        let staged = Self { folder, target: target.to_owned(), finished: false };
         for part in ["segments", "dedupe", "log"] {
-            fs::create_dir_all(folder.join(part))?;
+            fs::create_dir(staged.folder.join(part))?;
         }
-        Ok(Self { folder, target: target.to_owned(), finished: false })
+        Ok(staged)
     }
 
     /// Where the copy lies until it is finished.
@@ -116,6 +130,8 @@ impl Staged {
         rustix::fs::syncfs(File::open(&self.folder)?).map_err(io::Error::from)?;
         durable::rename(&self.folder, &self.target)?;
         self.finished = true;
+        // A word too many in a folder that is whole does no harm.
+        let _ = fs::remove_file(self.target.join(STAGING));
         Ok(())
     }
 }
@@ -165,6 +181,34 @@ impl Copy<'_> {
         Ok(())
     }
 
+    /// Copies what lies in the log and was not copied yet: the tiles of a tree that was signed after the checkpoint was copied, and that the catalog
+    /// names. A partial tile may go while its full one comes, so that a look at all of it is repeated until nothing went.
+    fn rest_of_log(&mut self) -> Result<(), BackupError> {
+        'tries: for _ in 0..TRIES {
+            let mut folders = vec!["log/tile".to_owned()];
+            while let Some(folder) = folders.pop() {
+                let entries = match fs::read_dir(self.from.join(&folder)) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    other => other?,
+                };
+                for entry in entries {
+                    let entry = entry?;
+                    let Some(name) = entry.file_name().to_str().map(|name| format!("{folder}/{name}")) else { continue };
+                    if entry.file_type()?.is_dir() {
+                        folders.push(name);
+                    } else if !self.to.join(&name).exists() {
+                        match self.file(&name) {
+                            Err(BackupError::Io(error)) if error.kind() == io::ErrorKind::NotFound => continue 'tries,
+                            other => other?,
+                        }
+                    }
+                }
+            }
+            return Ok(());
+        }
+        Err(BackupError::Busy)
+    }
+
     /// Copies the catalog between two looks at the folders of segments: names are never used twice, so equal looks mean that nothing came or went.
     fn catalog_and_segments(&mut self) -> Result<(), BackupError> {
         for _ in 0..TRIES {
@@ -204,7 +248,16 @@ impl Copy<'_> {
         durable::remove(&target)?;
         let source = Connection::open_with_flags(self.from.join("catalog.sqlite"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         let mut copy = Connection::open(&target)?;
-        backup::Backup::new(&source, &mut copy)?.run_to_completion(PAGES_A_STEP, Duration::ZERO, None)?;
+        {
+            let copying = backup::Backup::new(&source, &mut copy)?;
+            loop {
+                match copying.step(PAGES_A_STEP)? {
+                    backup::StepResult::Done => break,
+                    backup::StepResult::More => (self.progress)(self.copied),
+                    _ => std::thread::sleep(LOCKED_PAUSE),
+                }
+            }
+        }
         copy.close().map_err(|(_, error)| error)?;
         self.count(fs::metadata(&target)?.len());
         Ok(())

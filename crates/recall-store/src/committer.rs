@@ -116,7 +116,14 @@ impl From<ApplyError> for CommitError {
 pub type Done = Box<dyn FnOnce(Result<Vec<Outcome>, CommitError>) + Send>;
 
 /// Makes the rest of a transaction once the indexes are known.
-pub(crate) type Rest = Box<dyn FnOnce(&mut Worker, &[Outcome]) -> Result<Change, CommitError> + Send>;
+pub(crate) type MakeRest = Box<dyn FnOnce(&mut Worker, &[Outcome]) -> Result<Change, CommitError> + Send>;
+
+/// What goes with a submission beside its own rows.
+pub(crate) struct Rest {
+    /// The retention class of its events.
+    pub class: &'static str,
+    pub make: MakeRest,
+}
 
 /// Hands work to the committer. Cloning it is cheap.
 #[derive(Clone)]

@@ -82,8 +82,13 @@ pub struct Wiring {
 /// After a failure it waits this long: most often the disk is full.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Asked to flush a key set; answers through the channel.
-type Flush = (u64, SyncSender<Result<(), String>>);
+/// Asked to flush key sets and then to pause; answers through the channel.
+type Flush = (Vec<u64>, SyncSender<Result<Paused, String>>);
+
+/// While it lives, the compactor neither reads nor changes anything.
+pub struct Paused {
+    _until_dropped: SyncSender<()>,
+}
 
 #[derive(Default)]
 struct Shared {
@@ -107,10 +112,11 @@ impl Compactor {
         Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Turns every batch of `key_set` into segments, however small, and waits for it. Its batches are all in the signed tree.
-    pub fn flush(&self, key_set: u64) -> Result<(), String> {
+    /// Turns every batch of the key sets into segments, however small, and waits for it; nothing is compacted as long as the answer lives. The
+    /// batches are all in the signed tree.
+    pub fn flush(&self, key_sets: Vec<u64>) -> Result<Paused, String> {
         let (sender, receiver) = sync_channel(1);
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push((key_set, sender));
+        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push((key_sets, sender));
         self.shared.wake.notify_all();
         receiver.recv().unwrap_or_else(|_| Err("the trail is closing".to_owned()))
     }
@@ -146,9 +152,12 @@ fn run(shared: &Shared, mut work: Work) {
             let (mut waiting, _) = shared.wake.wait_timeout_while(waiting, pause, idle).unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *waiting)
         };
-        for (key_set, answer) in requests {
-            // Whoever asked may have gone.
-            let _ = answer.send(work.flush(key_set, &shared.stop).map_err(|error| error.to_string()));
+        for (key_sets, answer) in requests {
+            let (until_dropped, pause) = sync_channel(0);
+            let flushed = key_sets.into_iter().try_for_each(|key_set| work.flush(key_set, &shared.stop));
+            // Whoever asked may have gone, and with them what is waited for.
+            let _ = answer.send(flushed.map(|()| Paused { _until_dropped: until_dropped }).map_err(|error| error.to_string()));
+            let _ = pause.recv();
         }
         pause = match work.step(&shared.stop) {
             Ok(true) => Duration::ZERO,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// The temporary name beside `path`. One writer at a time: leftovers of a crash are overwritten.
@@ -17,7 +17,8 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     replace_with_mode(path, bytes, 0o600)
 }
 
-/// As `replace`, with the permissions given: the public log may be read by others.
+/// As `replace`, with the permissions given: the public log may be read by others. A file that is there already keeps its owner and permissions,
+/// whoever replaces it.
 pub fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let temporary = temporary(path);
     match fs::remove_file(&temporary) {
@@ -26,9 +27,23 @@ pub fn replace_with_mode(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()>
     }
     let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&temporary)?;
     file.write_all(bytes)?;
+    take_after(&file, path)?;
     file.sync_all()?;
     drop(file);
     rename(&temporary, path)
+}
+
+/// Gives `file` the owner and permissions of what lies at `path`, if anything does.
+pub fn take_after(file: &File, path: &Path) -> io::Result<()> {
+    let old = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    let new = file.metadata()?;
+    if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
+        fchown(file, Some(old.uid()), Some(old.gid()))?;
+    }
+    file.set_permissions(old.permissions())
 }
 
 /// Renames a file that is synced already, and syncs the folder.

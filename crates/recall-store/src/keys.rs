@@ -21,8 +21,10 @@ use crate::seams::{Faults, Random};
 use crate::secret::Key32;
 use ring::Keyring;
 
-/// The retention class of every event today.
+/// The retention class of every event but the records of erasures.
 pub const STANDARD_CLASS: &str = "standard";
+/// The retention class of the records of erasures, which is never shredded.
+pub const ERASURE_CLASS: &str = "erasure";
 
 /// What a trail's own key is turned into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,10 +117,15 @@ impl Keys {
         Ok(Self { ring: RwLock::new(ring), path: path.to_owned(), random, faults })
     }
 
-    /// The root key that the source gives, provided the keyring at `path` is wrapped under it. A rotation that a crash cut short is
-    /// finished here. Errors name the key id that is wanted and the one that was given.
-    pub fn root_for(path: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
-        ring::root_for(path, source)
+    /// The root key that the source gives, provided the keyring at `path` is wrapped under it; while it is being replaced, the one in
+    /// `FILE.new`. Nothing is written. Errors name the key id that is wanted and the one that was given.
+    pub fn find_root(path: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
+        ring::find_root(path, source)
+    }
+
+    /// As `find_root`, and finishes a replacement that a crash cut short. The caller holds the folder's lock.
+    pub(crate) fn settle_root(path: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
+        ring::settle_root(path, source)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Keyring> {
@@ -195,13 +202,12 @@ impl Keys {
         Ok(())
     }
 
-    /// Wraps everything under a new root key and destroys the old one. Returns the new root key's id.
-    pub fn rotate_root(&self, source: &RootSource) -> Result<RootKeyId, KeyringError> {
+    /// Wraps everything under a new root key and destroys the old one. Returns the new root key's id. The caller holds the folder's lock.
+    pub(crate) fn rotate_root(&self, source: &RootSource) -> Result<RootKeyId, KeyringError> {
         let mut ring = self.write();
         let mut next = ring.clone();
-        next.root = RootKey::generate(&*self.random);
+        let replaced = ring::replace_root(&mut next, &self.path, source, &*self.random, &*self.faults);
         let id = next.root.id();
-        let replaced = ring::replace_root(&next, &self.path, source, &*self.random, &*self.faults);
         // After an error the file says which root key counts; without an answer nothing more may be written, or it could be wrapped
         // under a key that is destroyed.
         match (&replaced, root_id_wanted(&self.path)) {
@@ -213,11 +219,21 @@ impl Keys {
         replaced.map(|()| id)
     }
 
-    /// Drops set `id`, wraps the survivors under a new root key and destroys the old one. The set is unusable from the moment of the
-    /// call, even where an error is returned; the caller repeats the call until it succeeds, and reports the erasure done only then.
-    pub(crate) fn drop_set(&self, id: u64, source: &RootSource) -> Result<RootKeyId, KeyringError> {
-        self.write().drop_set(id);
+    /// Drops sets, wraps the survivors under a new root key and destroys the old one. The sets are unusable from the moment of the call, even
+    /// where an error is returned; the caller repeats the call until it succeeds, and reports the erasure done only then.
+    pub(crate) fn drop_sets(&self, ids: &[u64], source: &RootSource) -> Result<RootKeyId, KeyringError> {
+        ids.iter().for_each(|id| self.forget(*id));
         self.rotate_root(source)
+    }
+
+    /// Drops a set from memory, and from the file when that is written next.
+    pub(crate) fn forget(&self, id: u64) {
+        self.write().drop_set(id);
+    }
+
+    /// Could the root key be replaced? It is tried, and nothing is left of the trial.
+    pub(crate) fn check_replaceable(&self, source: &RootSource) -> Result<(), KeyringError> {
+        ring::check_replaceable(source)
     }
 
     /// Gives the log a new origin and signing key: what `recall recover` does with a restored copy.

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 pub(crate) use pending::Chunk;
 pub use pending::{Publication, Published, WaitError};
-pub(crate) use round::{LogFolder, Publisher, Signed};
+pub(crate) use round::{LogFolder, PUBLIC_MODE, Publisher, Signed};
 
 use crate::committer::CommitError;
 

@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use erasure::{Erasure, Erasures};
-pub use folder::LockError;
-pub(crate) use folder::{Folder, FolderLock};
+pub(crate) use folder::{Folder, FolderLock, RESTORED};
+pub use folder::{LockError, beside, settled};
 pub use init::{InitError, InitOptions};
 pub use open::{OpenError, OpenOptions};
 pub use receipt::{Disclosure, ReceiptError};
-pub use shred::{ShredError, Shredding};
+pub use shred::{Doomed, ShredError, Shredding};
 
 pub use crate::committer::{Class, CommitError, Done, Outcome, Status, Submission, SubmitError};
 pub use crate::publisher::{Published, WaitError};
@@ -33,10 +33,10 @@ use crate::catalog::{Damage, Kind, RowChange, Rows};
 use crate::committer::{Committer, Handle};
 use crate::compactor::Compactor;
 use crate::dedupe::Dedupe;
-use crate::keys::{Keys, PhiAccess, RootSource};
+use crate::keys::{KeyringError, Keys, PhiAccess, RootKeyId, RootSource};
 use crate::publisher::{Publication, PublisherThread};
 use crate::seams::{Clock, Random};
-use crate::snapshot::{ReadError, Snapshot, Snapshots};
+use crate::snapshot::{Erased, ReadError, Snapshot, Snapshots};
 use crate::source::{Register, Source};
 
 /// The row of kind `Source` that says up to which index the others count. No source has an empty name.
@@ -77,12 +77,18 @@ pub struct Trail {
     damage: Vec<Damage>,
     /// Without threads the trail is read-only, for this reason.
     running: Result<Running, String>,
-    /// Is it behind, or beside, what was published from it?
+    /// Is it, or may it be, behind or beside what was published from it?
     copy: bool,
+    /// Is it so for certain?
+    behind: bool,
+    /// Events whose keys are destroyed, without a record of it here.
+    gone: Vec<Erased>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
+    /// Keys are shredded and rotated one at a time.
+    key_work: Mutex<()>,
     /// Held until all else is closed.
-    _lock: Option<FolderLock>,
+    lock: Option<FolderLock>,
 }
 
 impl Trail {
@@ -136,9 +142,13 @@ impl Trail {
         &self.keys
     }
 
-    /// Where the root key comes from.
-    pub fn root_source(&self) -> &RootSource {
-        &self.root
+    /// Makes a new root key, wraps all keys under it and destroys the old one. Returns the new one's id.
+    pub fn rotate_root(&self) -> Result<RootKeyId, KeyringError> {
+        let _one_at_a_time = self.key_work.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.lock.is_none() {
+            return Err(KeyringError::ReadOnly);
+        }
+        self.keys.rotate_root(&self.root)
     }
 
     /// The trail as of now.
@@ -231,9 +241,19 @@ impl Trail {
         self.running.as_ref().err().map(String::as_str)
     }
 
-    /// Is it a restored or forked copy, behind or beside what was published from it? Then `recover` goes on with it.
+    /// Is it a restored or forked copy, or can nobody tell that it is none? Then `recover` goes on with it.
     pub fn is_copy(&self) -> bool {
         self.copy
+    }
+
+    /// Is it behind or beside what was published from it, as a checkpoint shows?
+    pub fn is_behind(&self) -> bool {
+        self.behind
+    }
+
+    /// Events that were erased after this copy was made: their keys are destroyed, and the record of it is not here.
+    pub fn gone(&self) -> &[Erased] {
+        &self.gone
     }
 
     /// Why it can't take events now; none when it can.

@@ -98,15 +98,18 @@ pub enum VerifyError {
 /// Verifies a folder that no server holds: catalog, keys and content. Nothing is written. `progress` is told how many events are done, and
 /// ends the work by returning false.
 pub fn folder(path: &Path, root: &RootSource, progress: &mut dyn FnMut(u64) -> bool) -> Result<Content, VerifyError> {
-    let _lock = hold(path)?;
-    let mut options = OpenOptions::new(path, root.clone());
-    options.read_only = true;
-    let trail = match Trail::open(options) {
+    folder_in(OpenOptions::new(path, root.clone()), progress)
+}
+
+/// As `folder`, with a place of its own for the anchor.
+pub fn folder_in(options: OpenOptions, progress: &mut dyn FnMut(u64) -> bool) -> Result<Content, VerifyError> {
+    let _lock = hold(&options.folder)?;
+    let trail = match Trail::open(OpenOptions { read_only: true, ..options }) {
         Ok(trail) => trail,
         Err(error) => return refused(error).map(|finding| Content { findings: vec![finding], ..Content::default() }),
     };
     let mut findings: Vec<Finding> = trail.damage().iter().map(|damage| Finding::new(&damage.place, &damage.what)).collect();
-    if let Some(reason) = trail.read_only().filter(|_| trail.is_copy()) {
+    if let Some(reason) = trail.read_only().filter(|_| trail.is_behind()) {
         findings.push(Finding::new("catalog", reason));
     }
     findings.extend(integrity(&trail));

@@ -34,7 +34,7 @@ pub struct App {
     pub random: Arc<dyn Random>,
     pub metrics: PrometheusHandle,
     /// Administration is done one at a time: what it reads is still so when it writes.
-    pub administration: Mutex<()>,
+    pub administration: Arc<Mutex<()>>,
     /// Bytes of bodies that may be in memory.
     pub reading: Arc<Semaphore>,
     /// Requests under way.
@@ -60,7 +60,7 @@ impl App {
             clock,
             random,
             metrics,
-            administration: Mutex::new(()),
+            administration: Arc::default(),
             reading: receive::reading_budget(),
             lanes: Lanes::default(),
             long_work: Arc::new(Semaphore::new(1)),

@@ -82,11 +82,16 @@ pub enum Command {
     #[command(after_help = "Example:\n  recall backup /backup/2026-11-24 --data ./trail")]
     Backup(Backup),
     /// Put a backup in place and verify it
-    #[command(after_help = "Example:\n  recall restore /backup/2026-11-24 --data ./trail --keyring keyring.json")]
+    #[command(
+        after_help = "Example:\n  recall restore /backup/2026-11-24 --data ./trail --keyring keyring.json --checkpoint /elsewhere/trail.anchor"
+    )]
     Restore(Restore),
     /// Go on with a restored copy: a new origin and signing key, the old checkpoint named in its first event
     #[command(after_help = "Example:\n  recall recover --data ./trail")]
     Recover(Recover),
+    /// Place the anchor, the second copy of the last checkpoint, where it is missing and you know that the trail is whole
+    #[command(after_help = "Example:\n  recall anchor --data ./trail --anchor-file /other-disk/trail.anchor")]
+    Anchor(Folder),
 }
 
 /// A trail's folder and the key to it.
@@ -96,19 +101,22 @@ pub struct Folder {
     #[arg(long, value_name = "DIR", env = "RECALL_DATA")]
     pub data: Option<PathBuf>,
     #[command(flatten)]
-    pub root_key: RootKey,
+    pub beside: Beside,
 }
 
-/// Where the root key comes from, as flags say. The parser does not read the environment here: a flag goes before any variable, and only
-/// two flags exclude each other.
+/// What lies beside a folder, as flags say. For the root key the parser does not read the environment: a flag goes
+/// before any variable, and only two flags exclude each other.
 #[derive(Args, Clone, Default)]
-pub struct RootKey {
+pub struct Beside {
     /// With a folder: the root key's file [env: RECALL_ROOT_KEY_FILE] [default: DIR.key]
     #[arg(long, value_name = "FILE")]
     pub root_key_file: Option<PathBuf>,
     /// With a folder: a command whose standard output is the root key's line [env: RECALL_ROOT_KEY_COMMAND]
     #[arg(long, value_name = "COMMAND", conflicts_with = "root_key_file")]
     pub root_key_command: Option<String>,
+    /// The second copy of the last checkpoint; best on another disk [default: DIR.anchor]
+    #[arg(long, value_name = "FILE", env = "RECALL_ANCHOR_FILE")]
+    pub anchor_file: Option<PathBuf>,
 }
 
 /// A variable of the environment, if it is set and not empty.
@@ -132,7 +140,7 @@ pub struct Target {
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
     #[command(flatten)]
-    pub root_key: RootKey,
+    pub beside: Beside,
 }
 
 #[derive(Args)]
@@ -445,6 +453,9 @@ pub struct Restore {
     /// The keyring that belongs to it, from `recall keys export`
     #[arg(long, value_name = "FILE")]
     pub keyring: PathBuf,
+    /// The last checkpoint that is known, such as the original's anchor: without it the copy is read-only until `recall recover`
+    #[arg(long, value_name = "FILE", alias = "anchor")]
+    pub checkpoint: Option<PathBuf>,
     #[command(flatten)]
     pub folder: Folder,
 }

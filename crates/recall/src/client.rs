@@ -66,7 +66,7 @@ impl Client {
     /// Opens the folder, if one is named; otherwise prepares to talk to the server. Nothing is sent yet.
     pub fn open(target: &Target) -> Result<Self, Failure> {
         if let Some(data) = &target.data {
-            let folder = Folder { data: Some(data.clone()), root_key: target.root_key.clone() };
+            let folder = Folder { data: Some(data.clone()), beside: target.beside.clone() };
             return Ok(Self::Local(Box::new(Running::local(&folder)?)));
         }
         let base = target.url.clone().unwrap_or_else(|| DEFAULT_URL.into());

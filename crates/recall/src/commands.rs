@@ -1,5 +1,6 @@
 //! The commands, one file each. Client commands ask over `client.rs`; those that work on a folder open it through `folder.rs`.
 
+pub mod anchor;
 pub mod backup;
 pub mod config;
 pub mod doctor;

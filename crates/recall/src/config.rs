@@ -44,6 +44,8 @@ pub struct Trail {
     pub root_key_command: Option<String>,
     /// Fresh events that make a segment: fewer need less memory, more make larger files.
     pub segment_events: Option<u64>,
+    /// The second copy of the last checkpoint; best on another disk.
+    pub anchor_file: Option<PathBuf>,
 }
 
 /// `[log]`
@@ -86,7 +88,7 @@ impl Config {
     }
 
     fn resolve(&mut self, base: &Path) {
-        for path in [&mut self.trail.data, &mut self.trail.root_key_file].into_iter().flatten() {
+        for path in [&mut self.trail.data, &mut self.trail.root_key_file, &mut self.trail.anchor_file].into_iter().flatten() {
             *path = base.join(&path);
         }
     }

@@ -1,13 +1,14 @@
 //! A trail's folder from the command line: which one, which root key, and small files read and written with care.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use recall_store::keys::RootSource;
+use recall_store::trail::{OpenOptions, beside, settled};
 
-use crate::cli::{Folder, RootKey, variable};
+use crate::cli::{Beside, Folder, variable};
 use crate::failure::Failure;
 
 /// The largest file that is read as a small one.
@@ -24,25 +25,31 @@ pub struct Place {
 }
 
 impl Place {
-    /// Fills in defaults: `DIR.key` and `DIR.anchor` beside the folder.
+    /// Fills in defaults: `DIR.key` and `DIR.anchor` beside the folder, whose one name is found here.
     pub fn of(folder: &Folder) -> Result<Self, Failure> {
-        let data = folder.data.clone().ok_or_else(|| Failure::wrong("which trail? name its folder with --data DIR"))?;
-        Self::new(data, root_source(&folder.root_key)?)
+        let data = folder.data.as_deref().ok_or_else(|| Failure::wrong("which trail? name its folder with --data DIR"))?;
+        Self::new(data, root_source(&folder.beside)?, folder.beside.anchor_file.clone())
     }
 
-    /// The place of `data`, with the root key from `root` or beside the folder.
-    pub fn new(data: PathBuf, root: Option<RootSource>) -> Result<Self, Failure> {
-        let root = match root {
-            Some(root) => root,
-            None => RootSource::File(beside(&data, "key")?),
-        };
-        let anchor = beside(&data, "anchor")?;
+    /// The place of `data`, whose one name is found here, with root key and anchor where they are said to be or beside the folder.
+    pub fn new(data: &Path, root: Option<RootSource>, anchor: Option<PathBuf>) -> Result<Self, Failure> {
+        let data = settled(data);
+        if data.file_name().is_none() {
+            return Err(Failure::wrong(format!("{} cannot hold a trail: name a folder below it", data.display())));
+        }
+        let root = root.unwrap_or_else(|| RootSource::File(beside(&data, "key")));
+        let anchor = anchor.unwrap_or_else(|| beside(&data, "anchor"));
         Ok(Self { data, root, anchor })
+    }
+
+    /// How the trail is opened.
+    pub fn options(&self) -> OpenOptions {
+        OpenOptions { anchor: Some(self.anchor.clone()), ..OpenOptions::new(&self.data, self.root.clone()) }
     }
 }
 
 /// Where the root key comes from, if flags or environment say so: the flag first, and two that stand beside each other exclude each other.
-pub fn root_source(flags: &RootKey) -> Result<Option<RootSource>, Failure> {
+pub fn root_source(flags: &Beside) -> Result<Option<RootSource>, Failure> {
     let (file, command) = match (&flags.root_key_file, &flags.root_key_command) {
         (None, None) => {
             let command = variable("RECALL_ROOT_KEY_COMMAND")
@@ -81,17 +88,6 @@ pub fn require_own(data: &Path) -> Result<(), Failure> {
     )))
 }
 
-/// `DIR.extension`, beside DIR.
-fn beside(data: &Path, extension: &str) -> Result<PathBuf, Failure> {
-    let absolute = std::path::absolute(data).map_err(|error| Failure::wrong(format!("{} is no folder's name: {error}", data.display())))?;
-    let name =
-        absolute.file_name().ok_or_else(|| Failure::wrong(format!("{} cannot hold a trail: name a folder below it", data.display())))?;
-    let mut name = name.to_owned();
-    name.push(".");
-    name.push(extension);
-    Ok(absolute.with_file_name(name))
-}
-
 /// The log's public key, as the folder's keyring tells it. It is not proven: whoever may write the folder may write this.
 pub fn vkey(data: &Path) -> Result<String, Failure> {
     let keyring = data.join("keyring");
@@ -118,7 +114,7 @@ pub fn read_small(path: &Path) -> Result<String, Failure> {
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed =
         |error: io::Error| Failure::wrong(format!("{} cannot be written: {error}; name a file that does not exist", path.display()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
 }
 
@@ -127,7 +123,7 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(temporary, path)

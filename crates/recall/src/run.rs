@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command};
 use crate::commands::{
-    backup, config, doctor, ingest, init, keys, receipt, recover, restore, search, serve, show, source, sql, token, verify,
+    anchor, backup, config, doctor, ingest, init, keys, receipt, recover, restore, search, serve, show, source, sql, token, verify,
 };
 use crate::failure::Failure;
 
@@ -26,5 +26,6 @@ pub fn run(arguments: Cli) -> Result<(), Failure> {
         Command::Backup(options) => backup::run(&options, json),
         Command::Restore(options) => restore::run(&options, json),
         Command::Recover(options) => recover::run(&options, json),
+        Command::Anchor(folder) => anchor::run(&folder, json),
     }
 }

@@ -15,7 +15,7 @@ use recall_log::time::Timestamp;
 use serde_json::Value;
 
 use super::{Engine, Limits, WorkError, sandbox};
-use crate::query::compile::NotAllowed;
+use crate::compile::NotAllowed;
 use crate::view::View;
 
 /// An answer.

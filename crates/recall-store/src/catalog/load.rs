@@ -166,6 +166,17 @@ impl Catalog {
         }
     }
 
+    /// First index and count of each batch of a key set.
+    pub fn batches_of(&self, key_set: u64) -> Result<Vec<(u64, u32)>, CatalogError> {
+        let sqlite = |cause| self.sqlite(cause);
+        let key_set = i64::try_from(key_set).unwrap_or(-1);
+        let sql = "SELECT first_index, count FROM batch WHERE key_set = ? ORDER BY first_index";
+        let mut statement = self.connection()?.prepare(sql).map_err(sqlite)?;
+        let rows = statement.query_map([key_set], |row| Ok((row.get::<_, i64>(0)?, row.get(1)?))).map_err(sqlite)?;
+        let rows: Vec<(i64, u32)> = rows.collect::<Result<_, _>>().map_err(sqlite)?;
+        Ok(rows.into_iter().map(|(first_index, count)| (first_index.cast_unsigned(), count)).collect())
+    }
+
     /// SQLite's own check of its pages; at most a hundred findings.
     pub fn integrity(&self) -> Result<Vec<Damage>, CatalogError> {
         let mut statement = self.connection()?.prepare("PRAGMA integrity_check(100)").map_err(|cause| self.sqlite(cause))?;

@@ -7,6 +7,7 @@ use recall_log::merkle::Hash;
 use super::{CommitError, Outcome, Status};
 use crate::batch::{Batch, Identity};
 use crate::dedupe::{Dedupe, Seen};
+use crate::keys::STANDARD_CLASS;
 
 /// What repeats are compared with, beside the events of the same commit.
 pub(super) struct Known<'a> {
@@ -20,6 +21,8 @@ pub(super) struct Known<'a> {
 /// A batch of new events alone, and the index of the first.
 pub(super) struct Placed {
     pub first_index: u64,
+    /// The retention class whose key set seals it.
+    pub class: &'static str,
     pub batch: Batch,
 }
 
@@ -51,6 +54,11 @@ impl Group {
     /// Where the group stands, to go back to.
     pub(super) fn mark(&self) -> Mark {
         Mark { next: self.next, placed: self.placed.len() }
+    }
+
+    /// Puts all that was added since `mark` into another retention class.
+    pub(super) fn retain_as(&mut self, mark: &Mark, class: &'static str) {
+        self.placed.iter_mut().skip(mark.placed).for_each(|placed| placed.class = class);
     }
 
     /// Takes out all that was added since `mark`.
@@ -88,7 +96,7 @@ impl Group {
             false => batch.retain(&keep).map_err(|error| failed(&error))?,
         };
         if !batch.is_empty() {
-            self.placed.push(Placed { first_index, batch });
+            self.placed.push(Placed { first_index, class: STANDARD_CLASS, batch });
         }
         Ok(())
     }
@@ -106,10 +114,8 @@ impl Group {
             return Ok(Some(Outcome { index: own.index, leaf_hash: own.leaf, status: same(own.tag) }));
         }
         let Some(seen) = seen else { return Ok(None) };
-        let status = match same(seen.tag) {
-            Status::Duplicate if (known.erased)(seen.index) => Status::Erased,
-            other => other,
-        };
+        // Whatever it says: an answer that told equal content from other would confirm guesses of what was erased.
+        let status = if (known.erased)(seen.index) { Status::Erased } else { same(seen.tag) };
         Ok(Some(Outcome { index: seen.index, leaf_hash: (known.leaf)(seen.index)?, status }))
     }
 }

@@ -104,6 +104,23 @@ fn a_group_gives_indexes_in_order_and_tells_all_kinds_of_repeats() {
 }
 
 #[test]
+fn after_an_erasure_no_answer_tells_equal_content_from_other() {
+    let bench = Bench::new();
+    let dedupe = Dedupe::open(bench.path(), vec![], &bench.keys, 1 << 20).unwrap();
+    dedupe.insert(0, bench.batch(0..3).identities());
+    let leaf = |_: u64| Ok([0; 32]);
+    let status = |number: u64, id: &str| {
+        let json = crate::testing::clinic(number);
+        let event = recall_log::event::Event::parse(json.as_bytes()).unwrap();
+        let mut batch = bench.encoder.batch().unwrap();
+        batch.push(&event, &crate::testing::admission(number, id)).unwrap();
+        Group::new(3).add(vec![batch.finish().unwrap()], &known(&dedupe, &leaf)).unwrap()[0].status
+    };
+    assert_eq!((status(1, "event-1"), status(9, "event-1")), (Status::Erased, Status::Erased));
+    assert_eq!((status(2, "event-2"), status(9, "event-2")), (Status::Duplicate, Status::Conflict));
+}
+
+#[test]
 fn a_submission_that_fails_leaves_the_group_as_it_was() {
     let bench = Bench::new();
     let dedupe = Dedupe::open(bench.path(), vec![], &bench.keys, 1 << 20).unwrap();

@@ -6,11 +6,11 @@ use recall_log::time::Timestamp;
 
 use super::group::{Group, Known, Placed};
 use super::queue::{Job, Queue, Submitted};
-use super::{Class, CommitError, Outcome};
+use super::{Class, CommitError, Outcome, Rest};
 use crate::catalog::{ApplyError, Catalog, Change, Kind, RowChange, State};
 use crate::dedupe::Dedupe;
 use crate::fresh::{Fresh, StoredBatch};
-use crate::keys::{Keys, PhiAccess, STANDARD_CLASS, SetInfo};
+use crate::keys::{Keys, PhiAccess, SetInfo};
 use crate::publisher::{Chunk, Publication};
 use crate::reserve::Reserve;
 use crate::seams::{Clock, Faults, Random, Step};
@@ -204,7 +204,10 @@ impl Worker {
         let outcomes = commit.add(std::mem::take(&mut submission.batches), &known)?;
         let rest = match submitted.rest.take() {
             None => Change::default(),
-            Some(rest) => rest(self, &outcomes).inspect_err(|_| commit.undo(&mark))?,
+            Some(Rest { class, make }) => {
+                commit.retain_as(&mark, class);
+                make(self, &outcomes).inspect_err(|_| commit.undo(&mark))?
+            }
         };
         change.rows.append(&mut submission.rows);
         change.rows.extend(submission.expect.iter().map(|(source, every_s)| crate::trail::expectation_row(source, *every_s)));
@@ -216,8 +219,13 @@ impl Worker {
     /// Extends the frontier and seals what was placed. Gives the state after it.
     fn seal(&mut self, placed: &[Placed], change: &mut Change) -> Result<State, CommitError> {
         let mut state = self.state.clone();
-        let key_set = if placed.is_empty() { 0 } else { self.key_set(&mut state)? };
-        for Placed { first_index, batch } in placed {
+        let mut of_class: Option<(&str, u64)> = None;
+        for Placed { first_index, class, batch } in placed {
+            let key_set = match of_class {
+                Some((same, set)) if same == *class => set,
+                _ => self.key_set(&mut state, class)?,
+            };
+            of_class = Some((class, key_set));
             let sealed = batch.seal(*first_index, key_set, &self.keys, &self.phi, &*self.random);
             let sealed = sealed.map_err(|error| CommitError::Failed(error.to_string()))?;
             let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
@@ -228,32 +236,31 @@ impl Worker {
         Ok(state)
     }
 
-    /// The key set of today. A new one is durable before it is used.
-    fn key_set(&mut self, state: &mut State) -> Result<u64, CommitError> {
+    /// The key set of today and a class. A new one is durable before it is used.
+    fn key_set(&mut self, state: &mut State, class: &str) -> Result<u64, CommitError> {
         let month = month(self.clock.now());
         if month > state.epoch {
             state.epoch = month;
         }
-        match self.keys.set_for(&state.epoch, STANDARD_CLASS) {
+        match self.keys.set_for(&state.epoch, class) {
             Some(set) => Ok(set),
-            None => self.new_key_set(&state.epoch.clone()),
+            None => self.new_key_set(&state.epoch.clone(), class),
         }
     }
 
-    fn new_key_set(&mut self, epoch: &str) -> Result<u64, CommitError> {
+    fn new_key_set(&mut self, epoch: &str, class: &str) -> Result<u64, CommitError> {
         let id = self.next_id.max(self.keys.sets().last().map_or(0, |set| set.id.saturating_add(1)));
         // Counted even where saving fails: it may have been saved all the same.
         self.next_id = id.saturating_add(1);
-        let info = SetInfo { id, epoch: epoch.to_owned(), class: STANDARD_CLASS.to_owned() };
+        let info = SetInfo { id, epoch: epoch.to_owned(), class: class.to_owned() };
         self.keys.add_set(info).map_err(|error| CommitError::Failed(error.to_string()))?;
         Ok(id)
     }
 
-    /// Nothing is sealed under `set` from now on: if it is today's, another takes its place.
-    pub(crate) fn retire(&mut self, set: u64) -> Result<(), CommitError> {
-        let epoch = self.state.epoch.clone();
-        if self.keys.set_for(&epoch, STANDARD_CLASS) == Some(set) {
-            self.new_key_set(&epoch)?;
+    /// Nothing is sealed under `set` from now on: if it may be today's, another takes its place.
+    pub(crate) fn retire(&mut self, set: &SetInfo) -> Result<(), CommitError> {
+        if set.epoch >= self.state.epoch && self.keys.set_for(&set.epoch, &set.class) == Some(set.id) {
+            self.new_key_set(&set.epoch, &set.class)?;
         }
         Ok(())
     }
@@ -264,7 +271,7 @@ impl Worker {
         let mut fresh = Vec::with_capacity(placed.len());
         let mut chunk = Chunk::new(&state.frontier);
         let mut register = register.lock().unwrap_or_else(PoisonError::into_inner);
-        for (Placed { first_index, batch }, stored) in placed.into_iter().zip(change.batches) {
+        for (Placed { first_index, batch, .. }, stored) in placed.into_iter().zip(change.batches) {
             batch.notes().for_each(|note| register.heard(&note));
             dedupe.insert(first_index, batch.identities());
             chunk.push(batch.entries(), batch.leaf_hashes());

@@ -2,7 +2,7 @@
 //!
 //! Order of a replacement: the new root key under `FILE.new`, synced; the keyring wrapped under it, renamed into place; the old root
 //! key file overwritten and synced; `FILE.new` renamed over it. Whichever step a crash follows, the root key that the keyring names
-//! lies in `FILE` or in `FILE.new`, and `root_for` finishes the work.
+//! lies in `FILE` or in `FILE.new`. Whoever reads looks in both and changes neither; whoever holds the folder's lock finishes the work.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -64,6 +64,9 @@ pub enum KeyringError {
     /// A key could not be wrapped.
     #[error("a key could not be wrapped: {0}")]
     Wrap(#[from] SealError),
+    /// The folder's lock is not held.
+    #[error("the trail was opened for reading, so that its keys can't be changed")]
+    ReadOnly,
     /// An earlier write failed with its outcome unknown.
     #[error("the state of the keyring on disk is unknown after a failed write; restart to go on")]
     Doubtful,
@@ -250,37 +253,48 @@ fn new_name(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// See `Keys::root_for`.
-pub(super) fn root_for(keyring: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
+/// See `Keys::find_root`.
+pub(super) fn find_root(keyring: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
+    find(keyring, source).map(|(root, _)| root)
+}
+
+/// The root key that fits, and the file that it lies in if that is `FILE.new`.
+fn find(keyring: &Path, source: &RootSource) -> Result<(RootKey, Option<PathBuf>), KeyringError> {
     let wanted = root_id_wanted(keyring)?;
     let found = source.load();
+    if let Ok(root) = &found
+        && root.id() == wanted
+    {
+        return Ok((root.clone(), None));
+    }
     if let RootSource::File(path) = source {
-        let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
-        let new = new_name(&path);
-        match &found {
-            // A replacement stopped before the keyring was written: the new key wraps nothing.
-            Ok(root) if root.id() == wanted => wipe(&new)?,
-            _ => {
-                if let Ok(root) = RootKey::from_file(&new)
-                    && root.id() == wanted
-                {
-                    overwrite(&path)?;
-                    durable::rename(&new, &path)?;
-                    return Ok(root);
-                }
-            }
+        let new = new_name(&fs::canonicalize(path).unwrap_or_else(|_| path.clone()));
+        if let Ok(root) = RootKey::from_file(&new)
+            && root.id() == wanted
+        {
+            return Ok((root, Some(new)));
         }
     }
     match found {
-        Ok(root) if root.id() == wanted => Ok(root),
         Ok(root) => Err(KeyringError::WrongRoot { wanted, given: root.id() }),
         Err(cause) => Err(KeyringError::NoRoot { wanted, cause }),
     }
 }
 
-/// Makes `next.root` the root key: see the head of this file.
+/// See `Keys::settle_root`. A `FILE.new` that does not fit stays: it may be the only root key of another trail that is given the same file, and
+/// the next replacement takes it.
+pub(super) fn settle_root(keyring: &Path, source: &RootSource) -> Result<RootKey, KeyringError> {
+    let (root, new) = find(keyring, source)?;
+    if let (Some(new), RootSource::File(path)) = (new, source) {
+        let path = fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+        promote(&root, &new, &path)?;
+    }
+    Ok(root)
+}
+
+/// Makes `next.root` another root key, and that one the trail's: see the head of this file.
 pub(super) fn replace_root(
-    next: &Keyring,
+    next: &mut Keyring,
     keyring: &Path,
     source: &RootSource,
     random: &dyn Random,
@@ -288,15 +302,64 @@ pub(super) fn replace_root(
 ) -> Result<(), KeyringError> {
     let RootSource::File(path) = source else { return Err(RootKeyError::NotReplaceable.into()) };
     // An earlier replacement that failed half-way is finished first: its `FILE.new` may be the only copy of the key that counts.
-    root_for(keyring, source)?;
+    settle_root(keyring, source)?;
+    check_replaceable(source)?;
     let path = fs::canonicalize(path)?;
     let new = new_name(&path);
-    next.root.write_new(&new)?;
+    next.root = new_root(&new, random)?;
     next.save(keyring, random, faults)?;
-    guarded(faults, Step::RootKeyWrite, || {
-        overwrite(&path)?;
-        durable::rename(&new, &path)
-    })?;
+    guarded(faults, Step::RootKeyWrite, || promote(&next.root, &new, &path))
+}
+
+/// See `Keys::check_replaceable`.
+pub(super) fn check_replaceable(source: &RootSource) -> Result<(), KeyringError> {
+    let RootSource::File(given) = source else { return Err(RootKeyError::NotReplaceable.into()) };
+    let fixed = |cause: io::Error| RootKeyError::Fixed { path: given.clone(), cause };
+    let path = fs::canonicalize(given).map_err(fixed)?;
+    let new = new_name(&path);
+    match RootKey::from_file(&new) {
+        Ok(_) | Err(RootKeyError::Format(_)) => {}
+        Err(RootKeyError::Absent(_)) => {
+            OpenOptions::new().write(true).create_new(true).open(&new).map_err(fixed)?;
+            fs::remove_file(&new).map_err(fixed)?;
+        }
+        Err(error) => return Err(error.into()),
+    }
+    // It is overwritten in place before its name goes to the new one.
+    OpenOptions::new().write(true).open(&path).map_err(fixed)?;
+    Ok(())
+}
+
+/// A root key that lies in `new`. One that an earlier replacement left there is taken, so that none is ever destroyed unused.
+fn new_root(new: &Path, random: &dyn Random) -> Result<RootKey, KeyringError> {
+    match RootKey::from_file(new) {
+        Ok(root) => return Ok(root),
+        Err(RootKeyError::Absent(_)) => {}
+        // Torn by a crash before it was synced, so that it wraps nothing.
+        Err(RootKeyError::Format(_)) => wipe(new)?,
+        Err(error) => return Err(error.into()),
+    }
+    let root = RootKey::generate(random);
+    root.write_new(new)?;
+    Ok(root)
+}
+
+/// Overwrites the old root key and puts `new` in its place, having seen that it holds `root`.
+fn promote(root: &RootKey, new: &Path, path: &Path) -> Result<(), KeyringError> {
+    let holds = |file: &Path| matches!(RootKey::from_file(file), Ok(found) if found.id() == root.id());
+    if !holds(new) {
+        // Somebody meddled with it, and this is the only copy.
+        durable::replace(new, root.to_line().as_bytes())?;
+    }
+    if !holds(new) {
+        return Err(RootKeyError::Meddled(new.to_owned()).into());
+    }
+    let file = OpenOptions::new().write(true).open(new)?;
+    durable::take_after(&file, path)?;
+    file.sync_all()?;
+    drop(file);
+    overwrite(path)?;
+    durable::rename(new, path)?;
     Ok(())
 }
 

@@ -74,6 +74,20 @@ pub enum RootKeyError {
         "the root key is handed in by a command or a service manager, so that it can't be replaced here; stop the server and give the key as a file (--data DIR --root-key-file FILE)"
     )]
     NotReplaceable,
+    /// It lies where it can't be replaced.
+    #[error(
+        "the root key {path} can't be replaced where it lies ({cause}); where a service manager hands it in, stop the service and run this command on the folder, with --data and --root-key-file, as the user who may write the key",
+        path = path.display()
+    )]
+    Fixed {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        cause: io::Error,
+    },
+    /// Somebody else writes the new root key's file.
+    #[error("{0} was changed while the root key was being replaced, so the old root key was left as it is; see who writes there")]
+    Meddled(PathBuf),
     /// The operating system refused.
     #[error("the root key file {path}: {cause}", path = path.display())]
     Io {

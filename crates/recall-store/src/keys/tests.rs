@@ -38,8 +38,16 @@ impl Ring {
     }
 
     fn load(&self) -> Result<Keys, KeyringError> {
-        let root = Keys::root_for(&self.path(), &self.source())?;
+        let root = Keys::settle_root(&self.path(), &self.source())?;
         Keys::load(&self.path(), &root, Arc::clone(&self.random), self.faults.clone())
+    }
+
+    /// The files beside the keyring, by name.
+    fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let entries = fs::read_dir(self.place.path()).unwrap().map(Result::unwrap);
+        let mut files: Vec<_> = entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect();
+        files.sort();
+        files
     }
 }
 
@@ -132,6 +140,85 @@ fn a_crash_between_overwriting_the_old_root_key_and_the_new_name_is_mended() {
     assert_eq!(fingerprint(&ring.load().unwrap()), before);
 }
 
+/// Does something before each step.
+struct Meddling(Box<dyn Fn(Step) + Send + Sync>);
+
+impl Faults for Meddling {
+    fn before(&self, step: Step) -> std::io::Result<()> {
+        (self.0)(step);
+        Ok(())
+    }
+
+    fn after(&self, _: Step) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_finds_the_root_key_at_each_step_of_a_rotation_and_changes_nothing() {
+    for step in [Step::KeyringWrite, Step::RootKeyWrite] {
+        for when in [When::Before, When::After] {
+            let ring = Ring::new();
+            let keys = ring.create();
+            ring.faults.fail(step, when, 0, 1);
+            keys.rotate_root(&ring.source()).unwrap_err();
+            let before = ring.files();
+            let root = Keys::find_root(&ring.path(), &ring.source()).unwrap();
+            Keys::load(&ring.path(), &root, Arc::clone(&ring.random), ring.faults.clone()).unwrap();
+            assert_eq!(ring.files(), before, "{step:?} {when:?}");
+        }
+    }
+}
+
+#[test]
+fn a_rotation_survives_whoever_reads_or_removes_the_new_root_key_meanwhile() {
+    for meddle_at in [Step::KeyringWrite, Step::RootKeyWrite] {
+        let ring = Ring::new();
+        let before = fingerprint(&ring.create());
+        let (keyring, source, new) = (ring.path(), ring.source(), ring.place.path().join("root.key.new"));
+        let meddling = Meddling(Box::new(move |step| {
+            if step == meddle_at {
+                Keys::find_root(&keyring, &source).unwrap();
+                fs::remove_file(&new).unwrap();
+            }
+        }));
+        let root = Keys::find_root(&ring.path(), &ring.source()).unwrap();
+        let keys = Keys::load(&ring.path(), &root, Arc::clone(&ring.random), Arc::new(meddling)).unwrap();
+        keys.rotate_root(&ring.source()).unwrap();
+        assert_eq!(fingerprint(&ring.load().unwrap()), before, "{meddle_at:?}");
+    }
+}
+
+#[test]
+fn an_older_keyring_with_the_same_root_key_file_destroys_no_new_root_key() {
+    let ring = Ring::new();
+    let keys = ring.create();
+    let export = ring.place.path().join("export");
+    fs::copy(ring.path(), &export).unwrap();
+    ring.faults.fail(Step::RootKeyWrite, When::Before, 0, 1);
+    keys.rotate_root(&ring.source()).unwrap_err();
+    // The copy opens for reading and for writing, and even its own rotation takes the new root key instead of destroying it.
+    let root = Keys::settle_root(&export, &ring.source()).unwrap();
+    let copy = Keys::load(&export, &root, Arc::clone(&ring.random), ring.faults.clone()).unwrap();
+    assert_eq!(fingerprint(&ring.load().unwrap()), fingerprint(&keys));
+    drop(copy);
+}
+
+#[test]
+fn a_root_key_left_unused_by_a_rotation_is_taken_by_the_next() {
+    let ring = Ring::new();
+    let keys = ring.create();
+    let new = ring.place.path().join("root.key.new");
+    ring.faults.fail(Step::KeyringWrite, When::Before, 0, 1);
+    keys.rotate_root(&ring.source()).unwrap_err();
+    let left = RootKey::from_file(&new).unwrap().id();
+    assert_eq!(keys.rotate_root(&ring.source()).unwrap(), left);
+    fs::write(&new, "recall-root-key-1 tor").unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    keys.rotate_root(&ring.source()).unwrap();
+    assert_eq!(fingerprint(&ring.load().unwrap()), fingerprint(&keys));
+}
+
 #[test]
 fn a_dropped_set_is_gone_at_once_and_from_the_file() {
     let ring = Ring::new();
@@ -139,9 +226,9 @@ fn a_dropped_set_is_gone_at_once_and_from_the_file() {
     keys.add_set(set(3, "2026-11")).unwrap();
     keys.add_set(set(4, "2026-12")).unwrap();
     ring.faults.fail(Step::KeyringWrite, When::Before, 0, 1);
-    keys.drop_set(3, &ring.source()).unwrap_err();
+    keys.drop_sets(&[3], &ring.source()).unwrap_err();
     assert_eq!(keys.public(3, PublicKey::Batch(0)).err(), Some(SetGone(3)));
-    keys.drop_set(3, &ring.source()).unwrap();
+    keys.drop_sets(&[3], &ring.source()).unwrap();
     let loaded = ring.load().unwrap();
     assert_eq!(loaded.sets(), [set(4, "2026-12")]);
 }
@@ -297,4 +384,20 @@ fn key_ids_are_sixteen_lower_case_hex_digits() {
         )
         .is_err()
     );
+}
+
+#[test]
+fn what_replaces_a_file_takes_its_owner_and_permissions() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let ring = Ring::new();
+    let keys = ring.create();
+    // Only root may give files away.
+    let given = chown(ring.path(), Some(4321), Some(4321)).and_then(|()| chown(ring.root(), Some(4321), Some(4321))).is_ok();
+    fs::set_permissions(ring.path(), fs::Permissions::from_mode(0o640)).unwrap();
+    keys.add_set(set(3, "2026-11")).unwrap();
+    keys.rotate_root(&ring.source()).unwrap();
+    let (keyring, root) = (fs::metadata(ring.path()).unwrap(), fs::metadata(ring.root()).unwrap());
+    assert_eq!((keyring.mode() & 0o777, root.mode() & 0o777), (0o640, 0o600));
+    let owner = if given { 4321 } else { fs::metadata(ring.place.path()).unwrap().uid() };
+    assert_eq!((keyring.uid(), root.uid()), (owner, owner));
 }

@@ -19,7 +19,7 @@ use crate::seams::{Faults, Step, guarded};
 /// The name of the one row of kind `Checkpoint`.
 const LAST: &str = "last";
 /// Anybody may read the public log.
-const PUBLIC_MODE: u32 = 0o644;
+pub(crate) const PUBLIC_MODE: u32 = 0o644;
 
 /// `DIR/log`.
 #[derive(Debug, Clone)]
@@ -50,6 +50,30 @@ impl LogFolder {
 
     fn sync(&self) -> io::Result<()> {
         Ok(rustix::fs::syncfs(File::open(&self.0)?)?)
+    }
+
+    /// Removes the partial files of trees of more than `size` events: whoever goes on from `size` under another key comes to others.
+    pub(crate) fn remove_partials_beyond(&self, size: u64) {
+        let kinds = [(TileKind::Entries, 0)].into_iter().chain((0..8).map(|level| (TileKind::Level(level), level)));
+        for (kind, level) in kinds {
+            let hashes = size >> (8 * u32::from(level));
+            let mut index = hashes / 256;
+            loop {
+                let full = TilePath { kind, index, width: 256 };
+                let partials = self.0.join(format!("{full}.p"));
+                let kept = if index == hashes / 256 { hashes % 256 } else { 0 };
+                let beyond =
+                    |name: &std::ffi::OsStr| name.to_str().and_then(|name| name.parse::<u64>().ok()).is_none_or(|width| width > kept);
+                for entry in fs::read_dir(&partials).into_iter().flatten().flatten().filter(|entry| beyond(&entry.file_name())) {
+                    // What stays is told by verification.
+                    let _ = fs::remove_file(entry.path());
+                }
+                if !partials.is_dir() && !self.0.join(full.to_string()).is_file() {
+                    break;
+                }
+                index = index.saturating_add(1);
+            }
+        }
     }
 
     /// Removes the partial files of the tree of `old` events that are full in the tree of `new`.

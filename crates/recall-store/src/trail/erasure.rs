@@ -26,9 +26,14 @@ pub struct Erasure {
 }
 
 impl Erasure {
+    /// The name of the catalog row.
+    pub(crate) fn name(key_set: u64) -> String {
+        format!("{key_set:016x}")
+    }
+
     /// The catalog row.
-    pub(super) fn row(&self) -> Result<RowChange, serde_json::Error> {
-        Ok(RowChange::put(Kind::Erasure, format!("{:016x}", self.key_set), serde_json::to_vec(self)?))
+    pub(crate) fn row(&self) -> Result<RowChange, serde_json::Error> {
+        Ok(RowChange::put(Kind::Erasure, Self::name(self.key_set), serde_json::to_vec(self)?))
     }
 
     /// What stands in the snapshot in place of its events.

@@ -19,6 +19,8 @@ pub struct InitOptions {
     pub root: RootSource,
     /// Its name: a URL without scheme, such as `recall.example.org/trail`.
     pub origin: String,
+    /// Where the second copy of its last checkpoint lies, if not at `DIR.anchor`.
+    pub anchor: Option<PathBuf>,
     /// Where its keys come from.
     pub random: Arc<dyn Random>,
 }
@@ -26,7 +28,7 @@ pub struct InitOptions {
 impl InitOptions {
     /// With the machine's randomness.
     pub fn new(folder: impl Into<PathBuf>, root: RootSource, origin: impl Into<String>) -> Self {
-        Self { folder: folder.into(), root, origin: origin.into(), random: Arc::new(SystemRandom) }
+        Self { folder: folder.into(), root, origin: origin.into(), anchor: None, random: Arc::new(SystemRandom) }
     }
 }
 
@@ -36,6 +38,17 @@ pub enum InitError {
     /// There is one.
     #[error("{0} holds a trail already; name another folder")]
     Exists(PathBuf),
+    /// There was one, or half of one.
+    #[error(
+        "{folder} holds no catalog, but {found} is there: if this was a trail, restore it from a backup; if making it was cut short and nothing is in it, move that away first",
+        folder = folder.display(), found = found.display()
+    )]
+    Remains {
+        /// The folder.
+        folder: PathBuf,
+        /// What was found.
+        found: PathBuf,
+    },
     /// Another process works there.
     #[error(transparent)]
     Lock(#[from] LockError),
@@ -57,9 +70,12 @@ pub enum InitError {
 }
 
 pub(super) fn init(options: &InitOptions) -> Result<(), InitError> {
-    let folder = Folder::new(&options.folder);
+    let folder = Folder::new(&options.folder, options.anchor.as_deref());
     if folder.holds_trail() {
         return Err(InitError::Exists(options.folder.clone()));
+    }
+    if let Some(found) = folder.remains()? {
+        return Err(InitError::Remains { folder: options.folder.clone(), found });
     }
     folder.make()?;
     let _lock = folder.lock()?;

@@ -21,13 +21,17 @@ pub(super) struct Judgement {
     pub published: Published,
     /// Why the folder must not be written, if so.
     pub reason: Option<String>,
+    /// Is that because it is behind or beside a checkpoint, and not only because nobody can tell?
+    pub behind: bool,
 }
 
-/// Compares the catalog's tree with `DIR.anchor` and `log/checkpoint`. `signed` events are in tiles.
+/// Compares the catalog's tree with the anchor and `log/checkpoint`. `signed` events are in tiles.
 pub(super) fn judge(folder: &Folder, log: &Verifier, committed: &Frontier, signed: &Frontier) -> io::Result<Judgement> {
-    let mut judgement = Judgement { published: Published { size: 0, note: String::new() }, reason: None };
-    for (path, is_log) in [(folder.anchor(), false), (folder.checkpoint(), true)] {
-        let Some(bytes) = read(&path)? else { continue };
+    let mut judgement = Judgement { published: Published { size: 0, note: String::new() }, reason: None, behind: false };
+    let (anchor, checkpoint) = (read(&folder.anchor())?, read(&folder.checkpoint())?);
+    let unproven = unproven(folder, anchor.is_some(), checkpoint.is_some());
+    for (path, bytes, is_log) in [(folder.anchor(), anchor, false), (folder.checkpoint(), checkpoint, true)] {
+        let Some(bytes) = bytes else { continue };
         let place = path.display();
         match Checkpoint::open(&bytes, log, &[]) {
             Err(error) => {
@@ -43,7 +47,25 @@ pub(super) fn judge(folder: &Folder, log: &Verifier, committed: &Frontier, signe
             }
         }
     }
+    judgement.behind = judgement.reason.is_some();
+    judgement.reason = judgement.reason.or(unproven);
     Ok(judgement)
+}
+
+/// Why nobody can tell whether the folder is behind, if so.
+fn unproven(folder: &Folder, anchored: bool, published: bool) -> Option<String> {
+    if folder.restored().exists() {
+        return Some(
+            "it was restored from a backup, and nothing shows that the original did not go on after it; run `recall recover` to go on with it under a new origin and key, or restore it with --checkpoint and the last checkpoint that is known"
+                .to_owned(),
+        );
+    }
+    (published && !anchored).then(|| {
+        format!(
+            "{} is missing, the second copy of the last checkpoint, so that nobody can tell whether this folder was put back to an older state; put it back, or name its place with --anchor-file; if you know that nothing is missing, run `recall anchor` to place it anew",
+            folder.anchor().display()
+        )
+    })
 }
 
 fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use recall_log::merkle::Frontier;
 use recall_log::note::{SignError, Signer};
+use recall_log::tile::TileWriter;
 use thiserror::Error;
 
 use super::erasure::Erasures;
@@ -21,7 +22,7 @@ use crate::committer::{Committer, Worker};
 use crate::compactor::{self, Compactor};
 use crate::dedupe::{Dedupe, RunRow};
 use crate::fresh::{self, Fresh, StoredBatch};
-use crate::keys::{KeyringError, Keys, PhiAccess, RootSource, TrailKey};
+use crate::keys::{KeyringError, Keys, PhiAccess, RootSource, SetGone, TrailKey};
 use crate::publisher::{Chunk, LogFolder, Publication, Publisher, PublisherThread, Signed};
 use crate::reserve::{self, Reserve};
 use crate::seams::{Clock, Faults, NoFaults, Random, SystemClock, SystemRandom};
@@ -39,6 +40,8 @@ pub struct OpenOptions {
     pub folder: PathBuf,
     /// Its root key.
     pub root: RootSource,
+    /// Where the second copy of the last checkpoint lies, if not at `DIR.anchor`.
+    pub anchor: Option<PathBuf>,
     /// Nothing is written, no thread started, no lock taken; for copies and for a second look.
     pub read_only: bool,
     /// The publisher publishes at most once in this time.
@@ -63,6 +66,7 @@ impl OpenOptions {
         Self {
             folder: folder.into(),
             root,
+            anchor: None,
             read_only: false,
             publish_interval: Duration::from_secs(1),
             reserve_bytes: reserve::DEFAULT_BYTES,
@@ -117,6 +121,7 @@ struct Loaded {
     pending: Chunk,
     register: Register,
     damage: Vec<Damage>,
+    gone: Vec<Erased>,
     /// Why it must not be written, if so.
     reason: Option<String>,
     backlog: u64,
@@ -131,16 +136,21 @@ struct Loader<'a> {
     rows: Rows,
     dedupe: &'a Dedupe,
     damage: Vec<Damage>,
+    /// Events whose keys are destroyed, without a record of it here.
+    gone: Vec<Erased>,
     reason: Option<String>,
 }
 
 pub(super) fn open(options: OpenOptions) -> Result<Trail, OpenError> {
-    let folder = Folder::new(&options.folder);
+    let folder = Folder::new(&options.folder, options.anchor.as_deref());
     if !folder.holds_trail() {
         return Err(OpenError::Absent(options.folder));
     }
     let lock = if options.read_only { None } else { Some(folder.lock()?) };
-    let root = Keys::root_for(&folder.keyring(), &options.root)?;
+    let root = match &lock {
+        Some(_) => Keys::settle_root(&folder.keyring(), &options.root)?,
+        None => Keys::find_root(&folder.keyring(), &options.root)?,
+    };
     let keys = Arc::new(Keys::load(&folder.keyring(), &root, Arc::clone(&options.random), Arc::clone(&options.faults))?);
     drop(root);
     open_with(options, folder, lock, keys)
@@ -160,15 +170,20 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         Ok(erasures) => (erasures, None),
         Err(name) => (Erasures::default(), Some(format!("the record of erasure {name} can't be read"))),
     };
+    // What is recorded as erased is not read again, whether its key is destroyed yet or not.
+    erasures.all().iter().for_each(|erasure| keys.forget(erasure.key_set));
     let reason = damage.first().map(|damage| format!("the catalog is damaged: {damage}; restore it from a backup")).or(reason);
     let phi = keys.phi_access();
-    let loader = Loader { folder: &folder, keys: &keys, phi, encoder: &encoder, rows, dedupe: &dedupe, damage, reason };
+    let loader = Loader { folder: &folder, keys: &keys, phi, encoder: &encoder, rows, dedupe: &dedupe, damage, gone: Vec::new(), reason };
     let mut loaded = loader.load(&catalog, found.state, &erasures)?;
     let verifier = recall_log::note::Verifier::parse(&keys.vkey())?;
     let signed = loaded.signed.as_ref().map(|signed| signed.frontier.clone()).unwrap_or_default();
     let judgement = judge(&folder, &verifier, &loaded.pending.frontier, &signed)?;
-    let copy = judgement.reason.is_some();
-    let mut reason = loaded.reason.take().or(judgement.reason);
+    let copy = judgement.reason.is_some() || !loaded.gone.is_empty();
+    let mut reason = loaded.reason.take().or(judgement.reason).or_else(|| erased_elsewhere(&loaded.gone));
+    if let Err(error) = TileWriter::resume(&LogFolder(folder.log()), &signed) {
+        reason.get_or_insert(format!("the log can't be continued ({error}); restore its tiles from a backup"));
+    }
     if options.read_only {
         reason.get_or_insert("it was opened for reading".to_owned());
     }
@@ -189,9 +204,12 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         damage: loaded.damage,
         running: Err(String::new()),
         copy,
+        behind: judgement.behind,
+        gone: loaded.gone,
         clock: Arc::clone(&options.clock),
         random: Arc::clone(&options.random),
-        _lock: lock,
+        key_work: Mutex::default(),
+        lock,
     };
     trail.running = match (reason, loaded.state) {
         (Some(reason), _) => Err(reason),
@@ -202,7 +220,7 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         }
     };
     if let Ok(running) = &trail.running {
-        trail.finish_erasures(&running.committer.handle())?;
+        trail.finish_erasures(&running.committer.handle());
     }
     Ok(trail)
 }
@@ -302,8 +320,8 @@ impl Loader<'_> {
             self.fatal("catalog, batches", "they do not lead to the tree that the state row tells");
             pending = Chunk::new(&state.as_ref().map_or_else(Frontier::new, |state| state.frontier.clone()));
         }
-        let Self { rows, damage, reason, .. } = self;
-        Ok(Loaded { rows, state, signed, parts, pending, register, damage, reason, backlog })
+        let Self { rows, damage, gone, reason, .. } = self;
+        Ok(Loaded { rows, state, signed, parts, pending, register, damage, gone, reason, backlog })
     }
 
     /// Damage that nothing may be built on.
@@ -325,15 +343,28 @@ impl Loader<'_> {
             match Segment::open(&self.folder.segments(), row, self.keys) {
                 Ok(segment) => parts.push(Part::Segment(Arc::new(segment))),
                 Err(error) => {
-                    self.damage.push(Damage {
-                        place: format!("events {} to {}", lost.first_index, end(&lost).saturating_sub(1)),
-                        what: error.to_string(),
-                    });
+                    self.lost(&lost, &error);
                     parts.push(Part::Erased(lost));
                 }
             }
         }
         parts
+    }
+
+    /// Names what can't be read. A key that is gone from a keyring that knows later ones was destroyed: an erasure always leaves a later set. One that
+    /// is later than all in the keyring was made after it was exported.
+    fn lost(&mut self, lost: &Erased, error: &ReadError) {
+        let place = format!("events {} to {}", lost.first_index, end(lost).saturating_sub(1));
+        match error {
+            ReadError::Erased(SetGone(set)) if self.keys.sets().last().is_some_and(|last| last.id > *set) => self.gone.push(lost.clone()),
+            ReadError::Erased(SetGone(set)) => {
+                let what =
+                    format!("the keyring lacks key set {set}, which is later than all it holds; give a keyring that was exported after it");
+                self.reason.get_or_insert(what.clone());
+                self.damage.push(Damage { place, what });
+            }
+            _ => self.damage.push(Damage { place, what: error.to_string() }),
+        }
     }
 
     /// The register as it was kept, and the index up to which it counts.
@@ -398,10 +429,7 @@ impl Loader<'_> {
         let loaded = match loaded {
             Ok(loaded) => loaded,
             Err(error) => {
-                self.damage.push(Damage {
-                    place: format!("events {} to {}", lost.first_index, end(&lost).saturating_sub(1)),
-                    what: error.to_string(),
-                });
+                self.lost(&lost, &error);
                 return Part::Erased(lost);
             }
         };
@@ -448,6 +476,15 @@ impl Loader<'_> {
             from = from.saturating_add(u64::from(count));
         }
     }
+}
+
+fn erased_elsewhere(gone: &[Erased]) -> Option<String> {
+    let events: u64 = gone.iter().map(|erased| u64::from(erased.count)).sum();
+    (events > 0).then(|| {
+        format!(
+            "{events} events were erased after this copy was made, and the record of it is not in it; run `recall recover` to go on with it under a new origin and key"
+        )
+    })
 }
 
 fn end(part: &Erased) -> u64 {

@@ -3,6 +3,7 @@
 use arrow::array::{Array, AsArray, RecordBatch};
 use recall_log::entry::{Salt, part_mac};
 use recall_log::merkle::{self, ProveError};
+use recall_log::note::Verifier;
 use recall_log::proof::{self, Receipt, Shown};
 use recall_log::tile::{BundleError, SourceError, TileHashReader, TileKind, TilePath, TileSource, entries};
 use thiserror::Error;
@@ -37,6 +38,14 @@ pub enum ReceiptError {
     /// Its content is gone.
     #[error("event {0} was erased; ask for a receipt that discloses nothing")]
     Erased(u64),
+    /// What was made does not prove the event.
+    #[error("the receipt of event {index} does not hold ({what}); run `recall verify`")]
+    Unproven {
+        /// The event.
+        index: u64,
+        /// What is wrong.
+        what: String,
+    },
     /// Its content can't be read.
     #[error(transparent)]
     Read(#[from] ReadError),
@@ -67,7 +76,15 @@ impl Trail {
             Disclosure::Public => self.parts(index, false)?,
             Disclosure::Both => self.parts(index, true)?,
         };
-        Ok(Receipt { extra: Some(shown.to_json()), index, path, checkpoint: published.note.clone() }.to_text())
+        let text = Receipt { extra: Some(shown.to_json()), index, path, checkpoint: published.note.clone() }.to_text();
+        self.prove(&text).map_err(|what| ReceiptError::Unproven { index, what })?;
+        Ok(text)
+    }
+
+    /// Nothing is handed out that its receiver would find to prove nothing.
+    fn prove(&self, receipt: &str) -> Result<(), String> {
+        let log = Verifier::parse(&self.keys.vkey()).map_err(|error| error.to_string())?;
+        Receipt::parse(receipt.as_bytes()).and_then(|receipt| receipt.verify(&log, &[])).map(drop).map_err(|error| error.to_string())
     }
 
     fn parts(&self, index: u64, with_phi: bool) -> Result<proof::Disclosure, ReceiptError> {

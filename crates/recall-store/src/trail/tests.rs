@@ -184,6 +184,34 @@ fn init_never_overwrites_a_trail() {
 }
 
 #[test]
+fn init_refuses_a_folder_where_anything_of_a_trail_is_left_and_changes_nothing() {
+    for left in ["trail/keyring", "trail/log/checkpoint", "trail/segments/x", "trail.anchor"] {
+        let stage = Stage::empty();
+        let file = stage.place.path().join(left);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(&file, "left").unwrap();
+        let error = Trail::init(&stage.init_options()).unwrap_err();
+        assert!(matches!(&error, InitError::Remains { .. }) && error.to_string().contains(left), "{error}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "left");
+        assert!(!stage.place.path().join("trail.key").exists());
+    }
+}
+
+#[test]
+fn the_anchor_lies_beside_the_folder_by_whatever_name_it_is_called() {
+    let place = tempfile::tempdir().unwrap();
+    let real = std::fs::canonicalize(place.path()).unwrap().join("trail");
+    let wanted = real.with_extension("anchor");
+    assert_eq!(Folder::new(&place.path().join("trail/"), None).anchor(), wanted);
+    std::fs::create_dir_all(real.join("log")).unwrap();
+    std::os::unix::fs::symlink(&real, place.path().join("link")).unwrap();
+    for name in ["trail", "trail/.", "trail/log/..", "link", "./trail//"] {
+        assert_eq!(Folder::new(&place.path().join(name), None).anchor(), wanted, "{name}");
+    }
+    assert_eq!(Folder::new(&real, Some(Path::new("/elsewhere/a"))).anchor(), Path::new("/elsewhere/a"));
+}
+
+#[test]
 fn receipts_stand_alone_and_show_what_is_asked() {
     let stage = Stage::new();
     let trail = stage.open();
@@ -201,6 +229,20 @@ fn receipts_stand_alone_and_show_what_is_asked() {
         }
     }
     assert!(matches!(trail.receipt(270, Disclosure::None), Err(ReceiptError::NotPublished { published: 270, .. })));
+}
+
+#[test]
+fn a_receipt_that_would_prove_nothing_is_not_handed_out() {
+    let stage = Stage::new();
+    let trail = stage.open();
+    store(&trail, 0..20).unwrap();
+    trail.wait_published(20, SOON).unwrap();
+    let bundle = trail.log_dir().join("tile/entries/000.p/20");
+    let mut bytes = std::fs::read(&bundle).unwrap();
+    bytes[40] ^= 1;
+    std::fs::write(&bundle, bytes).unwrap();
+    assert!(matches!(trail.receipt(1, Disclosure::None), Err(ReceiptError::Unproven { index: 1, .. })));
+    trail.receipt(2, Disclosure::None).unwrap();
 }
 
 #[test]

@@ -27,9 +27,9 @@ fn a_server_that_stops_says_when_to_come_back() {
 #[test]
 fn long_work_goes_on_alone_though_whoever_asked_has_gone() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::new(folder.path().join("trail"), None).unwrap();
+    let place = Place::new(&folder.path().join("trail"), None, None).unwrap();
     Trail::init(&InitOptions::new(&place.data, place.root.clone(), "recall.invalid/test")).unwrap();
-    let trail = crate::commands::serve::open_trail(&place).unwrap();
+    let trail = crate::commands::serve::open_trail(&place, None).unwrap();
     let running = Running::around(trail, Door::Machine).unwrap();
     let app = Arc::clone(running.app());
     let record = || Record::new(json!({"type": "service", "id": "test"}), "test.work", "E", json!({"type": "test"}));

@@ -18,5 +18,8 @@ pub fn run(options: &Backup, as_json: bool) -> Result<(), Failure> {
         return output::json(&answer);
     }
     let size = answer.get("size").map(ToString::to_string).unwrap_or_default();
+    if let Some(stale) = answer.get("keyring").and_then(serde_json::Value::as_str) {
+        output::note(stale);
+    }
     output::line(&format!("{to} holds the trail up to {size} events, without its keys: keep them elsewhere with recall keys export"))
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use crate::cli::Folder;
 use crate::failure::Failure;
 use crate::folder::{self, Place};
+use crate::http::keys::stale_export;
 use crate::output;
 
 /// Less free room than this is wrong, bytes.
@@ -54,15 +55,16 @@ pub fn run(folder: &Folder, as_json: bool) -> Result<(), Failure> {
     if !place.data.join("keyring").is_file() {
         return Err(Failure::wrong(format!("{} holds no trail: make one with recall init --data DIR", place.data.display())));
     }
-    let looks = [
+    let mut looks = vec![
         permissions(&place.data),
         root_key(&place),
         root_key_place(&place),
         room(&place.data),
         clock(&place),
         anchor(&place),
-        catalog(&place),
+        anchor_place(&place),
     ];
+    looks.extend(catalog(&place));
     if as_json {
         let looks: Vec<_> =
             looks.iter().map(|look| json!({"what": look.what, "level": look.level.name(), "sentence": look.sentence})).collect();
@@ -93,7 +95,7 @@ fn permissions(data: &Path) -> Look {
 
 fn root_key(place: &Place) -> Look {
     const WHAT: &str = "root key";
-    match Keys::root_for(&place.data.join("keyring"), &place.root) {
+    match Keys::find_root(&place.data.join("keyring"), &place.root) {
         Ok(key) => look(WHAT, Level::Good, format!("root key {} opens the keyring", key.id())),
         Err(error) => look(WHAT, Level::Wrong, error.to_string()),
     }
@@ -152,6 +154,20 @@ fn clock(place: &Place) -> Look {
     }
 }
 
+/// What the anchor is worth: whoever can write both it and the folder can put both back.
+fn anchor_place(place: &Place) -> Look {
+    const WHAT: &str = "anchor's place";
+    match (std::fs::metadata(&place.anchor), std::fs::metadata(&place.data)) {
+        (Ok(anchor), Ok(data)) if anchor.dev() == data.dev() => look(
+            WHAT,
+            Level::Risky,
+            "the second copy of the checkpoint lies on the disk of the data: whoever puts back the disk puts back both, unnoticed; name a place on another disk with --anchor-file",
+        ),
+        (Ok(_), Ok(_)) => look(WHAT, Level::Good, "the second copy of the checkpoint lies on another disk than the data"),
+        _ => look(WHAT, Level::Good, "there is no second copy of the checkpoint yet"),
+    }
+}
+
 fn anchor(place: &Place) -> Look {
     const WHAT: &str = "anchor";
     let published = place.data.join("log/checkpoint");
@@ -161,9 +177,9 @@ fn anchor(place: &Place) -> Look {
     let Ok(note) = std::fs::read(&place.anchor) else {
         return look(
             WHAT,
-            Level::Risky,
+            Level::Wrong,
             format!(
-                "there is no second copy of the last checkpoint at {}: a folder put back to an older state would not be noticed; it is written at the next publication",
+                "there is no second copy of the last checkpoint at {}: whether the folder was put back to an older state can't be told; put it back, or name its place with --anchor-file, or run recall anchor if you know that nothing is missing",
                 place.anchor.display()
             ),
         );
@@ -180,19 +196,29 @@ fn anchor(place: &Place) -> Look {
     }
 }
 
-fn catalog(place: &Place) -> Look {
+fn catalog(place: &Place) -> Vec<Look> {
     const WHAT: &str = "catalog";
     // Read-only: looking takes no lock and changes nothing, so that a server may be at work.
-    let options = OpenOptions { read_only: true, ..OpenOptions::new(&place.data, place.root.clone()) };
-    match Trail::open(options) {
-        Err(error) => look(WHAT, Level::Wrong, error.to_string()),
-        Ok(trail) => {
-            let damage: Vec<String> = trail.damage().iter().map(ToString::to_string).collect();
-            match (trail.read_only().filter(|_| trail.is_copy()), damage.is_empty()) {
-                (_, false) => look(WHAT, Level::Wrong, damage.join("; ")),
-                (Some(reason), true) => look(WHAT, Level::Wrong, reason),
-                (None, true) => look(WHAT, Level::Good, format!("it opens, its heads agree, and it holds {} events", trail.size())),
-            }
-        }
+    let trail = match Trail::open(OpenOptions { read_only: true, ..place.options() }) {
+        Err(error) => return vec![look(WHAT, Level::Wrong, error.to_string())],
+        Ok(trail) => trail,
+    };
+    let damage: Vec<String> = trail.damage().iter().map(ToString::to_string).collect();
+    let mut looks = vec![match (trail.read_only().filter(|_| trail.is_copy()), damage.is_empty()) {
+        (_, false) => look(WHAT, Level::Wrong, damage.join("; ")),
+        (Some(reason), true) => look(WHAT, Level::Wrong, reason),
+        (None, true) => look(WHAT, Level::Good, format!("it opens, its heads agree, and it holds {} events", trail.size())),
+    }];
+    if !trail.unfinished_erasures().is_empty() {
+        looks.push(look(
+            "erasures",
+            Level::Wrong,
+            "an erasure is recorded, but the key of what it erased is not destroyed: see that the root key's file can be replaced, then start the trail again",
+        ));
     }
+    looks.push(match stale_export(&trail) {
+        Some(stale) => look("exported keyring", Level::Risky, stale),
+        None => look("exported keyring", Level::Good, "the keyring that was exported last holds every key"),
+    });
+    looks
 }

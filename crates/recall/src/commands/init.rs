@@ -24,7 +24,8 @@ const FIRST_EXPIRES_S: u64 = 86_400;
 pub fn run(options: &Init, as_json: bool) -> Result<(), Failure> {
     let place = Place::of(&options.folder)?;
     let origin = options.origin.clone().unwrap_or_else(new_origin);
-    Trail::init(&InitOptions::new(&place.data, place.root.clone(), origin)).map_err(|error| Failure::wrong(error.to_string()))?;
+    let making = InitOptions { anchor: Some(place.anchor.clone()), ..InitOptions::new(&place.data, place.root.clone(), origin) };
+    Trail::init(&making).map_err(|error| Failure::wrong(error.to_string()))?;
     let running = Running::local(&options.folder)?;
     let token = first_token(&running)?;
     let vkey = running.app().trail.keys().vkey();

@@ -74,7 +74,9 @@ fn shred(options: &Shred, as_json: bool) -> Result<(), Failure> {
     if as_json {
         return output::json(&answer);
     }
-    output::line(&format!("epoch {} is shredded; recorded as event {}", output::printable(&options.epoch), text(&answer, "recorded_as")))
+    output::line(&format!("epoch {} is shredded; recorded as event {}", output::printable(&options.epoch), text(&answer, "recorded_as")))?;
+    output::note(&text(&answer, "destroy"));
+    Ok(())
 }
 
 fn export(options: &KeysExport, as_json: bool) -> Result<(), Failure> {

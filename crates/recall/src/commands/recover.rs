@@ -1,7 +1,6 @@
 //! `recall recover`: a restored copy goes on under a new origin and signing key.
 
 use recall_store::recover;
-use recall_store::trail::OpenOptions;
 use serde_json::json;
 
 use crate::cli::Recover;
@@ -17,7 +16,7 @@ pub fn run(options: &Recover, as_json: bool) -> Result<(), Failure> {
     let place = Place::of(&options.folder)?;
     require_own(&place.data)?;
     let origin = options.origin.clone().unwrap_or_else(new_origin);
-    let trail = recover::recover(OpenOptions::new(&place.data, place.root), &origin).map_err(|error| Failure::wrong(error.to_string()))?;
+    let trail = recover::recover(place.options(), &origin).map_err(|error| Failure::wrong(error.to_string()))?;
     let size = trail.size();
     let running = Running::around(trail, Door::Machine)?;
     let vkey = running.app().trail.keys().vkey();

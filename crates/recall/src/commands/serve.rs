@@ -12,7 +12,7 @@ use recall_search::engine::{Engine, Limits};
 use recall_store::catalog::{Kind, RowChange};
 use recall_store::keys::{RootSource, TrailKey};
 use recall_store::seams::{SystemClock, SystemRandom};
-use recall_store::trail::{Class, OpenError, OpenOptions, Submission, Trail};
+use recall_store::trail::{Class, OpenError, Submission, Trail};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
@@ -87,6 +87,11 @@ impl Running {
         let (Some(left_behind), None) = (trail.recovered_from(), trail.read_only()) else { return Ok(()) };
         let target = serde_json::json!({"type": "recall:log", "id": trail.keys().origin()});
         let record = Record::new(Identity::machine().actor(), "recall.recover", "U", target).stating(&left_behind);
+        // What was erased after the copy was made is recorded by this event, whose rule and approvers only the original knows.
+        let elsewhere: Vec<String> =
+            trail.erasures().iter().filter(|erasure| erasure.by == trail.size()).map(|erasure| erasure.key_set.to_string()).collect();
+        let record =
+            if elsewhere.is_empty() { record } else { record.with(serde_json::json!({"key_sets_erased_elsewhere": elsewhere.join(" ")})) };
         let recorded = self.block_on(self.app.record(record, vec![Trail::recovery_named()]));
         recorded.map(drop).map_err(|problem| Failure::unreachable(problem.detail()))
     }
@@ -114,7 +119,7 @@ impl Running {
 /// Opens the trail of a place. `segment_events`: how many fresh events make a segment, where that was configured.
 pub fn open_trail(place: &Place, segment_events: Option<u64>) -> Result<Trail, Failure> {
     require_own(&place.data)?;
-    let mut options = OpenOptions::new(&place.data, place.root.clone());
+    let mut options = place.options();
     options.compaction.segment_events = segment_events.unwrap_or(options.compaction.segment_events);
     Trail::open(options).map_err(|error| match error {
         OpenError::Absent(_) | OpenError::Keyring(_) => Failure::wrong(error.to_string()),
@@ -136,7 +141,8 @@ fn settings(options: &Serve) -> Result<Settings, Failure> {
     let data = options.folder.data.clone().or(config.trail.data);
     let data = data.ok_or_else(|| Failure::wrong("which trail? name its folder with --data DIR, or in a file with --config FILE"))?;
     let configured = config.trail.root_key_file.map(root_file).or(config.trail.root_key_command.map(RootSource::Command));
-    let place = Place::new(data, root_source(&options.folder.root_key)?.or(configured))?;
+    let anchor = options.folder.beside.anchor_file.clone().or(config.trail.anchor_file);
+    let place = Place::new(&data, root_source(&options.folder.beside)?.or(configured), anchor)?;
     let listen = match options.listen.or(config.server.listen) {
         Some(listen) => listen,
         None => DEFAULT_LISTEN.parse().map_err(|_| Failure::wrong("name an address with --listen"))?,

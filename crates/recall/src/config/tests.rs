@@ -9,11 +9,12 @@ fn an_empty_file_is_a_configuration() {
 #[test]
 fn all_keys_are_read() {
     let config = Config::parse(
-        "[server]\nlisten = \"127.0.0.1:7080\"\nverify_every_hours = 6\n[trail]\ndata = \"./trail\"\nroot_key_file = \"/k\"\nsegment_events = 4096\n[log]\nformat = \"json\"\n",
+        "[server]\nlisten = \"127.0.0.1:7080\"\nverify_every_hours = 6\n[trail]\ndata = \"./trail\"\nroot_key_file = \"/k\"\nanchor_file = \"/a\"\nsegment_events = 4096\n[log]\nformat = \"json\"\n",
     )
     .unwrap();
     assert_eq!(config.server.listen.unwrap().port(), 7080);
     assert_eq!(config.trail.segment_events, Some(4096));
+    assert_eq!(config.trail.anchor_file.unwrap().to_str(), Some("/a"));
     assert_eq!(config.trail.root_key_file.unwrap().to_str(), Some("/k"));
 }
 

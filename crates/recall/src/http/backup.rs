@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::app::Shared;
 use crate::http::format::{JsonBody, json as answer};
+use crate::http::keys::stale_export;
 use crate::http::problem::Problem;
 use crate::identity::Identity;
 use crate::record::Record;
@@ -30,10 +31,14 @@ pub async fn create(State(app): State<Shared>, administrator: Identity, JsonBody
     let work = async move {
         for_work.record(first, Vec::new()).await?;
         let target = to.clone();
+        let sets: Vec<u64> = for_work.trail.keys().sets().iter().map(|set| set.id).collect();
+        let keyring = stale_export(&for_work.trail);
         let copied = tokio::task::spawn_blocking(move || backup::backup(for_work.trail.folder(), &target, &mut |_| ()));
         let copied = copied.await.map_err(|_| Problem::internal("the backup broke off: ask for it again"))?;
         let copied = copied.map_err(|error| Problem::unprocessable(error.to_string()))?;
-        Ok(json!({"to": to, "files": copied.files, "size_bytes": copied.size_bytes, "size": copied.published}))
+        Ok(
+            json!({"to": to, "files": copied.files, "size_bytes": copied.size_bytes, "size": copied.published, "key_sets": sets, "keyring": keyring}),
+        )
     };
     Ok(answer(&app.long_work(record, work).await?))
 }

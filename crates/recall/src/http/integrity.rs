@@ -25,6 +25,7 @@ pub async fn report(State(app): State<Shared>, reader: Identity) -> Result<Respo
         "damage": app.trail.damage().iter().take(DAMAGE).map(ToString::to_string).collect::<Vec<_>>(),
         "damage_not_listed": app.trail.damage().len().saturating_sub(DAMAGE),
         "read_only": app.trail.not_ready(),
+        "unfinished_erasures": app.trail.unfinished_erasures().iter().map(|erasure| erasure.by).collect::<Vec<_>>(),
         "tier": {
             "name": "signed",
             "sentence": "checkpoints are signed by this log's own key; no witness cosigns them, so keep receipts and checkpoints outside",

@@ -1,12 +1,13 @@
 //! `/v1/keys`: list, public key, rotation of the root key, shredding, export of the wrapped keys.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use recall_store::snapshot::Part;
+use recall_store::catalog::{Kind, RowChange};
+use recall_store::keys::Keys;
+use recall_store::trail::{Doomed, ShredError, Trail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -53,7 +54,7 @@ pub async fn rotate_root(
     let (for_work, first) = (Arc::clone(&app), record());
     let work = async move {
         for_work.record(first, Vec::new()).await?;
-        let rotated = tokio::task::spawn_blocking(move || for_work.trail.keys().rotate_root(for_work.trail.root_source()));
+        let rotated = tokio::task::spawn_blocking(move || for_work.trail.rotate_root());
         let rotated = rotated.await.map_err(|_| Problem::internal("the rotation broke off: see recall doctor"))?;
         rotated.map_err(|error| Problem::unavailable(error.to_string()))
     };
@@ -84,55 +85,82 @@ pub async fn shred(
     if shredding.approvers.is_empty() || shredding.approvers.len() > APPROVERS || shredding.approvers.iter().any(bad) {
         return Err(Problem::unprocessable(format!("approvers: name 1 to {APPROVERS}, each in at most {TEXT_BYTES} bytes")));
     }
-    let keys = app.trail.keys();
-    let set = keys.set_for(&shredding.epoch, &shredding.class);
-    let set = set.ok_or_else(|| Problem::not_found("epoch: there is no key set of this epoch and class; see recall keys list"))?;
-    let (for_work, actor) = (Arc::clone(&app), administrator.actor());
-    let failed = {
-        let (actor, epoch) = (actor.clone(), shredding.epoch.clone());
-        move || Record::new(actor.clone(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": epoch}))
-    };
+    let (for_work, actor, epoch) = (Arc::clone(&app), administrator.actor(), shredding.epoch.clone());
+    let failed = move || Record::new(actor.clone(), "recall.erasure", "D", json!({"type": "recall:epoch", "id": epoch}));
     let work = async move {
-        let range = range_of(&for_work, set);
-        let record = Record::new(actor, "recall.erasure", "D", json!({"type": "recall:epoch", "id": shredding.epoch}));
-        let submission = for_work.submission(record.with(shredding.metadata(set, range)), Vec::new())?;
-        let done = tokio::task::spawn_blocking(move || for_work.trail.shred(set, submission));
+        let done = tokio::task::spawn_blocking(move || {
+            let trail = &for_work.trail;
+            let old_root = trail.keys().root_id();
+            let record = |doomed: &Doomed| for_work.submission(record_of(&administrator, &shredding, doomed), Vec::new());
+            let done =
+                trail.shred(&shredding.epoch, &shredding.class, |doomed| record(doomed).map_err(|problem| problem.detail().to_owned()));
+            done.map(|done| (done, old_root, shredding))
+        });
         let done = done.await.map_err(|_| Problem::internal("the shredding broke off: start the server again to complete it"))?;
-        let done = done.map_err(|error| Problem::unavailable(error.to_string()))?;
-        Ok(json!({"epoch": shredding.epoch, "class": shredding.class, "recorded_as": done.erasure.by}))
+        let (done, old_root, shredding) = done.map_err(refusal)?;
+        let sets: Vec<u64> = done.erasures.iter().map(|erasure| erasure.key_set).collect();
+        Ok(json!({
+            "epoch": shredding.epoch, "class": shredding.class, "recorded_as": done.by, "key_sets": sets,
+            "destroy": format!(
+                "what was shredded comes back out of a copy of root key {old_root} and a keyring exported before now: destroy every copy of the two, then export the keyring anew"
+            ),
+        }))
     };
     Ok(answer(&app.long_work(failed, work).await?))
 }
 
-impl Shredding {
-    fn metadata(&self, set: u64, range: Range<u64>) -> Value {
-        let mut metadata = json!({"epoch": self.epoch, "class": self.class, "key_set": set.to_string(), "rule": self.rule,
-            "first_index": range.start.to_string(), "end_index": range.end.to_string()});
-        if let Some(members) = metadata.as_object_mut() {
-            for (number, approver) in self.approvers.iter().enumerate() {
-                members.insert(format!("approver_{}", number + 1), approver.clone().into());
-            }
-        }
-        metadata
+fn refusal(error: ShredError) -> Problem {
+    match error {
+        ShredError::Unknown => Problem::not_found(format!("epoch: {error}")),
+        ShredError::Kept => Problem::unprocessable(format!("class: {error}")),
+        _ => Problem::unavailable(error.to_string()),
     }
 }
 
-/// The indexes that the set's events span as of now.
-fn range_of(app: &Shared, set: u64) -> Range<u64> {
-    let snapshot = app.trail.snapshot();
-    let of_set = snapshot.parts().iter().filter(|part| match part {
-        Part::Segment(segment) => segment.key_set() == set,
-        Part::Fresh(fresh) => fresh.key_set() == set,
-        Part::Erased(_) => false,
-    });
-    of_set.fold(snapshot.size()..0, |range, part| range.start.min(part.first_index())..range.end.max(part.end()))
+/// The event that says what was erased, by which rule, approved by whom.
+fn record_of(administrator: &Identity, shredding: &Shredding, doomed: &Doomed) -> Record {
+    let sets: Vec<String> = doomed.sets.iter().map(|set| set.id.to_string()).collect();
+    let first = doomed.ranges.first().map_or(0, |(first, _)| *first);
+    let end = doomed.ranges.last().map_or(0, |(first, count)| first.saturating_add(u64::from(*count)));
+    let events: u64 = doomed.ranges.iter().map(|(_, count)| u64::from(*count)).sum();
+    let mut metadata = json!({"epoch": shredding.epoch, "class": shredding.class, "key_set": sets.join(" "), "rule": shredding.rule,
+        "first_index": first.to_string(), "end_index": end.to_string(), "events": events.to_string()});
+    if let Some(members) = metadata.as_object_mut() {
+        for (number, approver) in shredding.approvers.iter().enumerate() {
+            members.insert(format!("approver_{}", number + 1), approver.clone().into());
+        }
+    }
+    let target = json!({"type": "recall:epoch", "id": shredding.epoch});
+    Record::new(administrator.actor(), "recall.erasure", "D", target).with(metadata)
+}
+
+/// The row of kind `Setting` that says which keyring was exported last.
+const EXPORTED: &str = "keyring-exported";
+
+/// What a keyring that is exported now holds: its root key and its latest set.
+fn state_of(keys: &Keys) -> String {
+    format!("{} {}", keys.root_id(), keys.sets().last().map_or(0, |set| set.id))
+}
+
+/// What to do about an exported keyring that lacks what the trail is sealed under by now, if so.
+pub fn stale_export(trail: &Trail) -> Option<&'static str> {
+    match trail.row(Kind::Setting, EXPORTED) {
+        None => Some("the keyring was never exported, and no backup opens without it: recall keys export FILE"),
+        Some(exported) if *exported != *state_of(trail.keys()).as_bytes() => Some(
+            "since the keyring was last exported, keys were added or changed, so that a backup made from now on does not open with it: recall keys export FILE",
+        ),
+        Some(_) => None,
+    }
 }
 
 /// `GET /v1/keys/export`: the keyring as it lies on disk; every key in it is wrapped under the root key.
 pub async fn export(State(app): State<Shared>, administrator: Identity) -> Result<Response, Problem> {
     let path = app.trail.folder().join("keyring");
+    // Before the file is read, so that it says too little rather than too much.
+    let exported = state_of(app.trail.keys());
     let bytes = tokio::task::spawn_blocking(move || std::fs::read(path)).await;
     let Ok(Ok(bytes)) = bytes else { return Err(Problem::internal("the keyring cannot be read: see recall doctor")) };
-    app.record(Record::new(administrator.actor(), "recall.key.export", "R", json!({"type": "recall:keyring"})), Vec::new()).await?;
+    let row = RowChange::put(Kind::Setting, EXPORTED, exported.into_bytes());
+    app.record(Record::new(administrator.actor(), "recall.key.export", "R", json!({"type": "recall:keyring"})), vec![row]).await?;
     Ok(([(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")], bytes).into_response())
 }

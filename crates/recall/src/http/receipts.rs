@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use recall_store::trail::{Disclosure, ReceiptError};
 use serde::Deserialize;
+use serde_json::json;
 
 use crate::app::Shared;
 use crate::http::events::{By, find, which};
@@ -38,12 +39,17 @@ pub async fn proof(
         );
         return Err(app.not_done(record, denied.into()).await);
     }
-    let found = match find(&app, &view, &name, wanted.by).await {
-        Ok(found) => found,
-        Err(problem) => return Err(app.not_done(record, problem).await),
+    let (index, seen) = match find(&app, &view, &name, wanted.by).await {
+        Ok(found) => (found.index, which(&found)),
+        // Its content may be gone, and its entry is not: the commitment is proven all the same.
+        Err(problem) => match entry_of(&app, &name, wanted.by).await {
+            Ok(Some(index)) => (index, json!({"index": index.to_string()})),
+            Ok(None) => return Err(app.not_done(record, problem).await),
+            Err(other) => return Err(app.not_done(record, other).await),
+        },
     };
-    let record = record.with(which(&found));
-    match make(&app, found.index, wanted.disclose).await {
+    let record = record.with(seen);
+    match make(&app, index, wanted.disclose).await {
         Ok(receipt) => {
             app.record(record, Vec::new()).await?;
             Ok(([(header::CONTENT_TYPE, "text/plain; charset=utf-8"), (header::CACHE_CONTROL, "no-store")], receipt).into_response())
@@ -66,6 +72,19 @@ async fn make(app: &Shared, index: u64, disclose: bool) -> Result<String, Proble
         })
     });
     made.await.map_err(|_| Problem::internal("the receipt could not be made: see recall verify"))?
+}
+
+/// The index of an event of which nothing but its entry may be left: an index, or the newest of an id.
+async fn entry_of(app: &Shared, name: &str, by: By) -> Result<Option<u64>, Problem> {
+    let index = name.parse::<u64>().ok().filter(|index| by != By::Id && *index < app.trail.size());
+    if by == By::Index {
+        return Ok(index);
+    }
+    let (for_thread, id) = (std::sync::Arc::clone(app), name.to_owned());
+    let found = tokio::task::spawn_blocking(move || for_thread.trail.find_id(&id)).await;
+    let found = found.map_err(|_| Problem::internal("the event could not be looked up: see recall verify"))?;
+    let found = found.map_err(|error| Problem::internal(error.to_string()))?;
+    Ok(found.into_iter().flatten().max().or(index))
 }
 
 /// How long publication is waited for; it follows a commit within about a second.

@@ -32,7 +32,8 @@ pub struct Encoded {
 pub enum Ids {
     /// UUID version 7.
     New,
-    /// UUID version 8 out of token, idempotency key and place in the body, so that a repeated request makes the same ones.
+    /// UUID version 8 out of token, idempotency key, place in the body and the event's bytes, so that a repeated request makes the same ones, and
+    /// a key that is used again for another body, once it no longer counts, makes others.
     Derived(Box<hmac::Key>),
 }
 
@@ -43,11 +44,14 @@ impl Ids {
         Self::Derived(Box::new(key))
     }
 
-    fn make(&self, ordinal: usize, now: Timestamp, random: &dyn Random) -> String {
+    fn make(&self, ordinal: usize, bytes: &[u8], now: Timestamp, random: &dyn Random) -> String {
         match self {
             Self::New => new_id(now, random),
             Self::Derived(key) => {
-                let tag = hmac::sign(key, &(ordinal as u64).to_be_bytes());
+                let mut context = hmac::Context::with_key(key);
+                context.update(&(ordinal as u64).to_be_bytes());
+                context.update(bytes);
+                let tag = context.sign();
                 let mut bytes = [0; 16];
                 bytes.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
                 uuid::Builder::from_custom_bytes(bytes).into_uuid().to_string()
@@ -108,7 +112,7 @@ impl Terms {
                     let source = event.source.as_deref().unwrap_or(&default_source);
                     let id = match &event.id {
                         Some(id) => id.to_string(),
-                        None => self.ids.make(slice.before + place, now, random),
+                        None => self.ids.make(slice.before + place, bytes, now, random),
                     };
                     let admission = Admission { source, id: &id, received_at: now };
                     let pushed =
@@ -126,3 +130,6 @@ impl Terms {
         Ok(Encoded { batch, verdicts })
     }
 }
+
+#[cfg(test)]
+mod tests;

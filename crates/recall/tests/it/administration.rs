@@ -20,7 +20,7 @@ fn the_one_time_token_makes_one_token_and_nothing_else() {
     let listed = server.get("/v1/tokens", &administrator);
     let tokens = listed.ok()["tokens"].as_array().unwrap().clone();
     assert_eq!((tokens.len(), tokens[0]["name"].clone(), tokens[0]["status"].clone()), (1, json!("root"), json!("works")));
-    let secret = administrator.rsplit('_').next().unwrap();
+    let secret = administrator.splitn(3, '_').nth(2).unwrap();
     assert!(!listed.text().contains(secret));
 }
 
@@ -253,7 +253,18 @@ fn a_shredded_epoch_is_gone_and_said_to_be() {
         .problem(404);
     server.post("/v1/keys/shred", &administrator, &json!({"epoch": epoch, "class": "standard", "rule": "r", "approvers": []})).problem(422);
     let done_as = server.post("/v1/keys/shred", &administrator, &body).ok();
-    assert!(done_as["recorded_as"].is_u64());
+    assert!(done_as["recorded_as"].is_u64() && done_as["destroy"].as_str().unwrap().contains("copy of root key"));
+    assert!(server.get("/v1/integrity", &auditor).ok()["unfinished_erasures"].as_array().unwrap().is_empty());
+    // Nothing is left of an erased event but its entry, and that is proven.
+    let receipt = server.get("/v1/events/a-0/proof", &auditor);
+    assert_eq!(receipt.status, 200, "{}", receipt.text());
+    std::fs::write(trail.beside("erased.tlog-proof"), &receipt.body).unwrap();
+    done(&["verify", "--receipt", trail.beside("erased.tlog-proof").to_str().unwrap(), "--public-key", &trail.vkey]);
+    server.get("/v1/events/a-0/proof?disclose=true", &auditor).problem(410);
+    server.get("/v1/events/never/proof", &auditor).problem(404);
+    server
+        .post("/v1/keys/shred", &administrator, &json!({"epoch": epoch, "class": "erasure", "rule": "r", "approvers": ["x"]}))
+        .problem(422);
     assert_eq!(server.get("/v1/events?q=patient:MRN-1", &auditor).ok()["count"], 0);
     let repeat = server.ingest(&ingest, &lines("a", 0, 1)).ok();
     assert_eq!((repeat["results"][0]["status"].clone(), repeat["results"][0]["erased"].clone()), (json!("duplicate"), json!(true)));

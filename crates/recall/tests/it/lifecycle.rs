@@ -142,7 +142,15 @@ fn a_backup_of_a_running_trail_restores_and_verifies() {
     };
     let output = restore(copy.to_str().unwrap());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let second = Server::start(&["--data", restored.to_str().unwrap(), "--root-key-file", trail.beside("trail.key").to_str().unwrap()]);
+    let key = trail.beside("trail.key");
+    let place = ["--data", restored.to_str().unwrap(), "--root-key-file", key.to_str().unwrap()];
+    // The original goes on under the same key: the copy must not.
+    let second = Server::start(&place);
+    assert!(second.get("/readyz", "").problem(503).contains("recall recover"));
+    assert_eq!(second.stop(), Some(0));
+    done(&[&["verify"][..], &place].concat());
+    done(&[&["recover"][..], &place].concat());
+    let second = Server::start(&place);
     assert_eq!(second.get("/v1/events?q=source:urn:ehr:test&limit=1000", &auditor).ok()["count"], 50);
     assert_eq!(restore(copy.to_str().unwrap()).status.code(), Some(2), "the target exists");
     assert_eq!(restore("/nonexistent").status.code(), Some(2));
@@ -242,4 +250,50 @@ fn a_publication_that_fails_is_seen_and_so_is_its_end() {
     std::fs::remove_dir(&anchor).unwrap();
     ready("ok\n");
     assert!(server.get("/metrics", "").text().contains("recall_publication_failed 0"));
+}
+
+#[test]
+fn a_backup_that_the_last_checkpoint_shows_to_be_whole_goes_on_where_the_original_stopped() {
+    let trail = Trail::new();
+    let ingest = trail.token("ingest");
+    let server = trail.serve();
+    server.ingest(&ingest, &lines("a", 0, 20)).ok();
+    assert_eq!(server.stop(), Some(0));
+    let (copy, keyring, anchor) = (trail.beside("backup"), trail.beside("keyring.json"), trail.beside("trail.anchor"));
+    let output = recall(&["backup", copy.to_str().unwrap(), "--data", &trail.data()]);
+    assert!(String::from_utf8(output.stderr).unwrap().contains("recall keys export"), "no keyring was ever exported");
+    done(&["keys", "export", keyring.to_str().unwrap(), "--data", &trail.data()]);
+    std::fs::remove_dir_all(&copy).unwrap();
+    let output = recall(&["backup", copy.to_str().unwrap(), "--data", &trail.data()]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (restored, key, disk) = (trail.beside("restored"), trail.beside("trail.key"), trail.beside("disk"));
+    std::fs::create_dir(&disk).unwrap();
+    let elsewhere = disk.join("anchor");
+    let place =
+        ["--data", restored.to_str().unwrap(), "--root-key-file", key.to_str().unwrap(), "--anchor-file", elsewhere.to_str().unwrap()];
+    let known = trail.beside("known");
+    let restore = |note: &[u8]| {
+        std::fs::write(&known, note).unwrap();
+        let arguments =
+            ["restore", copy.to_str().unwrap(), "--keyring", keyring.to_str().unwrap(), "--checkpoint", known.to_str().unwrap()];
+        recall(&[&arguments[..], &place].concat())
+    };
+    assert_eq!(restore(b"no checkpoint").status.code(), Some(2));
+    assert!(!restored.exists());
+    // The backup's own record came after the checkpoint that it holds, so that the anchor of now is ahead of it.
+    let own = std::fs::read(copy.join("log/checkpoint")).unwrap();
+    assert!(anchor.exists() && restore(&own).status.success());
+    let server = Server::start(&place);
+    server.ingest(&ingest, &lines("b", 0, 1)).ok();
+    assert_eq!(server.stop(), Some(0));
+    done(&[&["verify"][..], &place].concat());
+    std::fs::remove_file(&elsewhere).unwrap();
+    fails(1, &[&["verify"][..], &place].concat());
+    let server = Server::start(&place);
+    assert!(server.get("/readyz", "").problem(503).contains("recall anchor"));
+    assert_eq!(server.stop(), Some(0));
+    done(&[&["anchor"][..], &place].concat());
+    fails(2, &[&["anchor"][..], &place].concat());
+    let server = Server::start(&place);
+    server.ingest(&ingest, &lines("c", 0, 1)).ok();
 }

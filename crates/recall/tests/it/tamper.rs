@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::harness::{Trail, copy, done, fails, files, lines, recall};
+use super::harness::{Trail, copy, done, fails, lines, recall};
 
 fn filled(events: usize) -> Trail {
     let trail = Trail::new();

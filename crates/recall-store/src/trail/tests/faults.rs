@@ -14,7 +14,7 @@ use crate::trail::Trail;
 /// Moves all that is under the set of an epoch into segments, as far as faults let it.
 fn flush(trail: &Trail, epoch: &str) {
     if let (Ok(running), Some(set)) = (&trail.running, trail.keys().set_for(epoch, "standard")) {
-        let _ = running.compactor.flush(set);
+        let _ = running.compactor.flush(vec![set]);
     }
 }
 

@@ -10,8 +10,8 @@ use crate::trail::Erasure;
 fn erased() -> Stopped {
     let stopped = Stopped::new(40, 5);
     let trail = stopped.opened(&Arc::new(Month(AtomicI64::new(NOVEMBER + 31 * DAY))));
-    let set = trail.keys().set_for("2026-11", "standard").unwrap();
-    trail.shred(set, Submission::events(vec![batch(&trail, 45..46)], Class::Duty)).unwrap();
+    let record = || Submission::events(vec![batch(&trail, 45..46)], Class::Duty);
+    trail.shred("2026-11", "standard", |_| Ok(record())).unwrap();
     store(&trail, 46..50);
     trail.publish_now().unwrap();
     trail.close();

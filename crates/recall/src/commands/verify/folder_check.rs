@@ -89,6 +89,11 @@ fn check_log(
 /// The second copy of the checkpoint must not be ahead of the first, nor of another history.
 fn check_anchor(place: &Place, source: &FolderLog, head: &Checkpoint, log: &Verifier, report: &mut Report) {
     let Ok(note) = std::fs::read(&place.anchor) else {
+        if !place.data.join("restored").exists() {
+            report
+                .findings
+                .push(format!("anchor: missing at {}, so that a folder put back to an older state is not told", place.anchor.display()));
+        }
         return report.not_made.push(format!("rollback: there is no second copy of the checkpoint at {}", place.anchor.display()));
     };
     match Checkpoint::open(&note, log, &[]) {
@@ -105,7 +110,7 @@ fn check_anchor(place: &Place, source: &FolderLog, head: &Checkpoint, log: &Veri
 
 fn check_content(place: &Place, bar: &ProgressBar) -> Report {
     let mut report = Report::default();
-    let verified = verify::folder(&place.data, &place.root, &mut |done| {
+    let verified = verify::folder_in(place.options(), &mut |done| {
         bar.set_position(done);
         true
     });

@@ -26,7 +26,7 @@ fn get(running: &Running, path: &str) -> String {
 #[test]
 fn damage_is_said_by_readiness_and_integrity() {
     let folder = tempfile::tempdir().unwrap();
-    let place = Place::new(folder.path().join("trail"), None).unwrap();
+    let place = Place::new(&folder.path().join("trail"), None, None).unwrap();
     Trail::init(&InitOptions::new(&place.data, place.root.clone(), "recall.invalid/test")).unwrap();
     let compaction = compactor::Options { segment_events: 1, interval: Duration::from_millis(1), ..compactor::Options::default() };
     let options = OpenOptions { compaction, ..OpenOptions::new(&place.data, place.root.clone()) };
