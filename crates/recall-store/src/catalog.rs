@@ -9,7 +9,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -214,7 +215,8 @@ impl Catalog {
 
     /// Does `change` and writes `state`, in one transaction that is synced when this returns. `step` says which step of a commit it is.
     /// After an error that leaves the outcome open, the catalog is opened anew and the state row asked; so `Ok` means kept, `Full` and
-    /// `Failed` mean not kept.
+    /// `Failed` mean not kept. A change that is there although its sync failed may be there in memory alone: it counts as kept only once
+    /// it is settled.
     pub fn apply(&mut self, step: Step, change: &Change, state: &mut State) -> Result<(), ApplyError> {
         let before = self.state_version();
         if self.conn.is_none() {
@@ -228,7 +230,10 @@ impl Catalog {
             Err(ApplyError::Full) if !self.is_kept(before)? => return Err(ApplyError::Full),
             Err(ApplyError::Failed(what)) if !self.is_kept(before)? => return Err(ApplyError::Failed(what)),
             Err(ApplyError::Unknown(what)) => return Err(ApplyError::Unknown(what)),
-            Err(_) => {}
+            Err(_) => self.settle().map_err(|error| {
+                self.conn = None;
+                ApplyError::Unknown(error.to_string())
+            })?,
         }
         self.remember(plan);
         Ok(())
@@ -351,7 +356,9 @@ impl Catalog {
             let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
         let unknown = |what: String| ApplyError::Unknown(what);
-        let conn = connect(&self.path).map_err(|error| unknown(error.to_string()))?;
+        let faults = Arc::clone(&self.faults);
+        let reopen = || connect(&self.path).map_err(|error| unknown(error.to_string()));
+        let conn = guarded(&*faults, Step::CatalogReopen, reopen).map_err(|error| unknown(error.to_string()))?;
         let key = self.sealer.row_key(Kind::State, STATE);
         let found = conn.query_row("SELECT value FROM row WHERE kind = ? AND key = ?", params![Kind::State.number(), key], |row| {
             row.get::<_, Vec<u8>>(0)
@@ -413,6 +420,26 @@ fn connect_read_only(path: &Path) -> Result<Connection, CatalogError> {
             let uri = immutable_uri(path);
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).map_err(sqlite).and_then(usable)
         }
+    /// Puts on the disk whatever this connection reads, by writing it a second time. After a failed sync the system may hold the log's
+    /// pages in memory as if they were written, and a later sync of the same pages says that all is well; only bytes that are written
+    /// anew are synced anew. So the log is merged into the file, which is synced, and emptied, and that is synced too, lest an older log
+    /// comes back over the newer file.
+    pub fn settle(&mut self) -> Result<(), ApplyError> {
+        let faults = Arc::clone(&self.faults);
+        guarded(&*faults, Step::CatalogSettle, || {
+            let conn = self.conn.as_ref().ok_or_else(|| ApplyError::Failed("no connection".to_owned()))?;
+            let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
+            if busy != 0 {
+                return Err(ApplyError::Failed("another process reads the catalog, so that its log can't be merged".to_owned()));
+            }
+            match File::open(log_of(&self.path)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                log => log?.sync_all()?,
+            }
+            Ok(())
+        })
+    }
+
         other => other,
     }
 }
@@ -422,6 +449,13 @@ fn is_unwritable(cause: &rusqlite::Error) -> bool {
 }
 
 /// SQLite can't make its `-shm` file on a read-only medium; a file that nobody changes needs none.
+/// SQLite's log beside the file.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
+}
+
 fn immutable_uri(path: &Path) -> String {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;

@@ -54,6 +54,10 @@ pub enum Step {
     RootKeyWrite,
     /// A catalog transaction that holds batches or rows (step 4: the promise).
     CatalogWrite,
+    /// The catalog's log is merged into its file and emptied, after a write whose sync was reported as failed, and at every start.
+    CatalogSettle,
+    /// The catalog is opened anew after a failure.
+    CatalogReopen,
     /// Tiles and bundles are written (step 6).
     TileWrite,
     /// They are synced as a group (step 6).
@@ -76,10 +80,12 @@ pub enum Step {
 
 impl Step {
     /// Every step, for tests that go through all of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::KeyringWrite,
         Self::RootKeyWrite,
         Self::CatalogWrite,
+        Self::CatalogSettle,
+        Self::CatalogReopen,
         Self::TileWrite,
         Self::TileSync,
         Self::CheckpointCatalog,

@@ -106,6 +106,54 @@ fn an_unclear_outcome_is_cleared_by_the_state_row() {
 }
 
 #[test]
+fn a_change_whose_sync_failed_is_kept_only_once_it_is_written_a_second_time() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    let log = log_of(&shelf.path());
+    let alone = shelf.place.path().join("alone.sqlite");
+    shelf.faults.fail(Step::CatalogWrite, When::After, 0, 1);
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("a", "1")]), &mut state(1)).unwrap();
+    // What was acknowledged does not need the log, whose sync failed.
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+    std::fs::copy(shelf.path(), &alone).unwrap();
+    let mut found = Catalog::open(&alone, Shelf::key(), Arc::new(Seeded::new(2)), shelf.faults.clone()).unwrap();
+    assert_eq!(found.load().unwrap().state.unwrap().frontier.size(), 1);
+
+    for when in [When::Before, When::After] {
+        shelf.faults.fail(Step::CatalogWrite, When::After, 0, 1);
+        shelf.faults.fail(Step::CatalogSettle, when, 0, 1);
+        let unknown = catalog.apply(Step::CatalogWrite, &rows(vec![put("b", "1")]), &mut state(2));
+        assert!(matches!(unknown, Err(ApplyError::Unknown(_))), "{unknown:?}");
+        let later = catalog.apply(Step::CatalogWrite, &rows(vec![put("c", "1")]), &mut state(2));
+        assert!(matches!(later, Err(ApplyError::Unknown(_))), "{later:?}");
+        catalog = shelf.open().0;
+        assert!(catalog.rows().get(Kind::Token, "b").is_some());
+    }
+}
+
+#[test]
+fn the_connection_that_writes_syncs_every_commit() {
+    let shelf = Shelf::new();
+    let pragma = |catalog: &Catalog, name: &str| {
+        let conn = catalog.conn.as_ref().unwrap();
+        conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap()
+    };
+    let check = |catalog: &Catalog| {
+        assert_eq!(pragma(catalog, "journal_mode"), "wal".to_owned().into());
+        // 2 is FULL.
+        assert_eq!(pragma(catalog, "synchronous"), 2_i64.into());
+    };
+    let mut catalog = shelf.create();
+    check(&catalog);
+    // After a failure the connection is another one.
+    shelf.faults.fail(Step::CatalogWrite, When::After, 0, 1);
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("a", "1")]), &mut state(1)).unwrap();
+    check(&catalog);
+    drop(catalog);
+    check(&shelf.open().0);
+}
+
+#[test]
 fn each_way_to_tamper_with_rows_shows() {
     let tamper = [
         "DELETE FROM row WHERE kind = 5 AND key = (SELECT min(key) FROM row WHERE kind = 5)",

@@ -16,7 +16,7 @@ use super::erasure::Erasures;
 use super::judge::judge;
 use super::{EXPECTATION, Folder, FolderLock, LockError, Running, SOURCES_AS_OF, Trail};
 use crate::batch::Encoder;
-use crate::catalog::{Catalog, CatalogError, Damage, Kind, Rows, State};
+use crate::catalog::{ApplyError, Catalog, CatalogError, Change, Damage, Kind, Rows, State};
 use crate::committer::{Committer, Worker};
 use crate::compactor::{self, Compactor};
 use crate::dedupe::{Dedupe, RunRow};
@@ -149,6 +149,7 @@ pub(super) fn open(options: OpenOptions) -> Result<Trail, OpenError> {
 fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, keys: Arc<Keys>) -> Result<Trail, OpenError> {
     let open = if options.read_only { Catalog::open_read_only } else { Catalog::open };
     let mut catalog = open(&folder.catalog(), keys.trail(TrailKey::Catalog), Arc::clone(&options.random), Arc::clone(&options.faults))?;
+    let unsettled = if options.read_only { None } else { settle(&mut catalog, &Reserve::new(folder.path(), options.reserve_bytes)).err() };
     let found = catalog.load()?;
     let rows = catalog.rows();
     let encoder = Encoder::new(&keys, Arc::clone(&options.random));
@@ -168,7 +169,8 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
     let signed = loaded.signed.as_ref().map(|signed| signed.frontier.clone()).unwrap_or_default();
     let judgement = judge(&folder, &verifier, &loaded.pending.frontier, &signed)?;
     let copy = judgement.reason.is_some();
-    let mut reason = loaded.reason.take().or(judgement.reason);
+    let unsettled = unsettled.map(|error| format!("its catalog can't be synced: {error}; see the disk, then start again"));
+    let mut reason = loaded.reason.take().or(judgement.reason).or(unsettled);
     if options.read_only {
         reason.get_or_insert("it was opened for reading".to_owned());
     }
@@ -219,6 +221,15 @@ struct Start {
 impl Start {
     fn threads(self, trail: &Trail, options: &OpenOptions) -> Result<Running, OpenError> {
         let segments = trail.rows.all(Kind::Segment);
+/// What an earlier process left in the catalog's log may be there in memory alone, if its sync failed: before anything is built on it,
+/// it is written a second time. On a full disk that is worth the reserve.
+fn settle(catalog: &mut Catalog, reserve: &Reserve) -> Result<(), ApplyError> {
+    match catalog.settle() {
+        Err(ApplyError::Full) if reserve.give_up()? => catalog.settle(),
+        other => other,
+    }
+}
+
         let segment_ids: Vec<u64> = segments.iter().filter_map(|(_, value)| SegmentRow::decode(value).ok()).map(|row| row.id).collect();
         compactor::remove_leftovers(trail.folder(), &segment_ids, &self.run_ids)?;
         let reserve = Reserve::new(trail.folder(), options.reserve_bytes);
