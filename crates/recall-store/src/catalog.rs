@@ -156,6 +156,14 @@ pub struct Catalog {
     random: Arc<dyn Random>,
     faults: Arc<dyn Faults>,
     rows: Rows,
+    rewrite: Rewrite,
+}
+
+/// What the next transaction writes anew, because a part of it was found damaged.
+#[derive(Default, Clone)]
+struct Rewrite {
+    kinds: BTreeSet<Kind>,
+    strays: bool,
 }
 
 /// What a transaction is going to write of one row.
@@ -167,6 +175,7 @@ struct PlannedRow {
 }
 
 struct Plan {
+    rewrite: Rewrite,
     rows: Vec<PlannedRow>,
     heads: Vec<(Kind, Head, Vec<u8>)>,
 }
@@ -205,7 +214,7 @@ impl Catalog {
     }
 
     fn assemble(path: &Path, conn: Connection, key: Key32, random: Arc<dyn Random>, faults: Arc<dyn Faults>) -> Self {
-        Self { conn: Some(conn), path: path.to_owned(), sealer: Sealer::new(key), random, faults, rows: Rows::default() }
+        Self { conn: Some(conn), path: path.to_owned(), sealer: Sealer::new(key), random, faults, rows: Rows::default(), rewrite: Rewrite::default() }
     }
 
     /// The rows, for readers.
@@ -235,6 +244,7 @@ impl Catalog {
                 ApplyError::Unknown(error.to_string())
             })?,
         }
+        self.rewrite = Rewrite::default();
         self.remember(plan);
         Ok(())
     }
@@ -244,7 +254,7 @@ impl Catalog {
         let mut heads = cache.heads;
         let latest: BTreeMap<(Kind, &str), Option<&[u8]>> =
             change.rows.iter().map(|row| ((row.kind, row.name.as_str()), row.value.as_deref())).collect();
-        let mut rows = Vec::with_capacity(latest.len() + 1);
+        let mut rows = self.plan_rewrite(&cache)?;
         for ((kind, name), value) in latest {
             rows.extend(self.plan_row(&cache, &mut heads, kind, name, value)?);
         }
@@ -254,11 +264,29 @@ impl Catalog {
         rows.extend(self.plan_row(&cache, &mut heads, Kind::State, STATE, Some(&state.encode()))?);
         let mut sealed = Vec::new();
         for ((kind, head), old) in Kind::ALL.into_iter().zip(&heads).zip(&cache.heads) {
-            if head != old {
+            if head != old || self.rewrite.kinds.contains(&kind) {
                 sealed.push((kind, *head, self.sealer.seal_head(&*self.random, kind, head)?));
             }
         }
-        Ok(Plan { rows, heads: sealed })
+        Ok(Plan { rewrite: self.rewrite.clone(), rows, heads: sealed })
+    }
+
+    /// The rows that are left of the kinds that were damaged, as they are.
+    fn plan_rewrite(&self, cache: &Cache) -> Result<Vec<PlannedRow>, ApplyError> {
+        let mut rows = Vec::new();
+        for kind in &self.rewrite.kinds {
+            for (name, row) in cache.rows(*kind).into_iter().flatten() {
+                let sealed = self.sealer.seal_row(&*self.random, *kind, &row.key, row.version, name, &row.value)?;
+                let put = Some((row.version, sealed, Arc::clone(&row.value)));
+                rows.push(PlannedRow { kind: *kind, key: row.key, name: name.clone(), put });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Was something found damaged that the next transaction repairs?
+    pub fn needs_repair(&self) -> bool {
+        self.rewrite.strays || !self.rewrite.kinds.is_empty()
     }
 
     fn plan_row(
@@ -309,6 +337,13 @@ impl Catalog {
             for range in &change.remove_batches {
                 let mut delete = transaction.prepare_cached("DELETE FROM batch WHERE first_index >= ? AND first_index < ?")?;
                 delete.execute([sql(range.start)?, sql(range.end)?])?;
+            }
+            for kind in &plan.rewrite.kinds {
+                transaction.execute("DELETE FROM row WHERE kind = ?", [kind.number()])?;
+            }
+            if plan.rewrite.strays {
+                transaction.execute("DELETE FROM row WHERE kind NOT IN (1, 2, 3, 4, 5, 6, 7, 8, 9)", [])?;
+                transaction.execute("DELETE FROM head WHERE kind NOT IN (1, 2, 3, 4, 5, 6, 7, 8, 9)", [])?;
             }
             let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO row (kind, key, value) VALUES (?, ?, ?)")?;
             for row in &plan.rows {
@@ -385,6 +420,26 @@ impl Catalog {
         }
     }
 
+    /// Puts on the disk whatever this connection reads, by writing it a second time. After a failed sync the system may hold the log's
+    /// pages in memory as if they were written, and a later sync of the same pages says that all is well; only bytes that are written
+    /// anew are synced anew. So the log is merged into the file, which is synced, and emptied, and that is synced too, lest an older log
+    /// comes back over the newer file.
+    pub fn settle(&mut self) -> Result<(), ApplyError> {
+        let faults = Arc::clone(&self.faults);
+        guarded(&*faults, Step::CatalogSettle, || {
+            let conn = self.conn.as_ref().ok_or_else(|| ApplyError::Failed("no connection".to_owned()))?;
+            let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
+            if busy != 0 {
+                return Err(ApplyError::Failed("another process reads the catalog, so that its log can't be merged".to_owned()));
+            }
+            match File::open(log_of(&self.path)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                log => log?.sync_all()?,
+            }
+            Ok(())
+        })
+    }
+
     /// Merges the log into the file and gives freed pages back, for a clean stop.
     pub fn tidy(&mut self) -> Result<(), ApplyError> {
         let Some(conn) = &self.conn else { return Ok(()) };
@@ -392,6 +447,13 @@ impl Catalog {
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// SQLite's log beside the file.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
 }
 
 fn sql(number: u64) -> Result<i64, ApplyError> {
@@ -420,26 +482,6 @@ fn connect_read_only(path: &Path) -> Result<Connection, CatalogError> {
             let uri = immutable_uri(path);
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).map_err(sqlite).and_then(usable)
         }
-    /// Puts on the disk whatever this connection reads, by writing it a second time. After a failed sync the system may hold the log's
-    /// pages in memory as if they were written, and a later sync of the same pages says that all is well; only bytes that are written
-    /// anew are synced anew. So the log is merged into the file, which is synced, and emptied, and that is synced too, lest an older log
-    /// comes back over the newer file.
-    pub fn settle(&mut self) -> Result<(), ApplyError> {
-        let faults = Arc::clone(&self.faults);
-        guarded(&*faults, Step::CatalogSettle, || {
-            let conn = self.conn.as_ref().ok_or_else(|| ApplyError::Failed("no connection".to_owned()))?;
-            let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
-            if busy != 0 {
-                return Err(ApplyError::Failed("another process reads the catalog, so that its log can't be merged".to_owned()));
-            }
-            match File::open(log_of(&self.path)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                log => log?.sync_all()?,
-            }
-            Ok(())
-        })
-    }
-
         other => other,
     }
 }
@@ -449,13 +491,6 @@ fn is_unwritable(cause: &rusqlite::Error) -> bool {
 }
 
 /// SQLite can't make its `-shm` file on a read-only medium; a file that nobody changes needs none.
-/// SQLite's log beside the file.
-fn log_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push("-wal");
-    PathBuf::from(name)
-}
-
 fn immutable_uri(path: &Path) -> String {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;

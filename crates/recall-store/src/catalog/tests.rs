@@ -181,6 +181,50 @@ fn each_way_to_tamper_with_rows_shows() {
 }
 
 #[test]
+fn damage_that_nothing_is_built_on_is_named_dropped_and_repaired() {
+    let tamper = [
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 6 AND key = (SELECT min(key) FROM row WHERE kind = 6)", Kind::Source, 1),
+        ("DELETE FROM row WHERE kind = 9", Kind::Setting, 0),
+        ("DELETE FROM head WHERE kind = 6", Kind::Source, 2),
+        ("UPDATE head SET value = zeroblob(80) WHERE kind = 6", Kind::Source, 2),
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 5", Kind::Token, 0),
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 7", Kind::Idempotency, 0),
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 4", Kind::Run, 0),
+        ("INSERT INTO row SELECT 77, key, value FROM row WHERE kind = 9", Kind::Setting, 1),
+        ("INSERT INTO head SELECT 77, value FROM head WHERE kind = 9", Kind::Setting, 1),
+        ("INSERT INTO row SELECT 6, randomblob(16), value FROM row WHERE kind = 9", Kind::Source, 2),
+    ];
+    for (sql, kind, left) in tamper {
+        let shelf = Shelf::new();
+        let mut catalog = shelf.create();
+        let all = [Kind::Run, Kind::Token, Kind::Source, Kind::Idempotency, Kind::Setting, Kind::Segment];
+        let mut change = rows(all.iter().map(|kind| RowChange::put(*kind, "a", *b"1")).collect());
+        change.rows.push(RowChange::put(Kind::Source, "b", *b"2"));
+        catalog.apply(Step::CatalogWrite, &change, &mut state(1)).unwrap();
+        drop(catalog);
+        shelf.sql(sql);
+        let (mut catalog, loaded) = shelf.open();
+        assert!(!loaded.damage.is_empty() && loaded.fatal.is_none(), "{sql}: {:?}", loaded.damage);
+        assert!(catalog.needs_repair());
+        assert_eq!(catalog.rows().all(kind).len(), left, "{sql}");
+        catalog.apply(Step::CatalogWrite, &rows(vec![RowChange::put(kind, "c", *b"3")]), &mut loaded.state.unwrap()).unwrap();
+        assert!(!catalog.needs_repair());
+        drop(catalog);
+        let (catalog, loaded) = shelf.open();
+        assert_eq!((loaded.damage, catalog.rows().all(kind).len()), (vec![], left + 1), "{sql}");
+    }
+    for sql in ["DELETE FROM row WHERE kind = 3", "DELETE FROM head WHERE kind = 8", "UPDATE row SET value = zeroblob(9) WHERE kind = 1"] {
+        let shelf = Shelf::new();
+        let mut catalog = shelf.create();
+        let change = rows(vec![RowChange::put(Kind::Segment, "a", *b"1"), RowChange::put(Kind::Erasure, "a", *b"1")]);
+        catalog.apply(Step::CatalogWrite, &change, &mut state(1)).unwrap();
+        drop(catalog);
+        shelf.sql(sql);
+        assert!(shelf.open().1.fatal.is_some(), "{sql}");
+    }
+}
+
+#[test]
 fn a_kind_that_is_set_back_with_its_head_shows_and_lets_nobody_in() {
     let shelf = Shelf::new();
     let mut catalog = shelf.create();

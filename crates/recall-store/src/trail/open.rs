@@ -24,7 +24,7 @@ use crate::fresh::{self, Fresh, StoredBatch};
 use crate::keys::{KeyringError, Keys, PhiAccess, RootSource, TrailKey};
 use crate::publisher::{Chunk, LogFolder, Publication, Publisher, PublisherThread, Signed};
 use crate::reserve::{self, Reserve};
-use crate::seams::{Clock, Faults, NoFaults, Random, SystemClock, SystemRandom};
+use crate::seams::{Clock, Faults, NoFaults, Random, Step, SystemClock, SystemRandom};
 use crate::segment::{Segment, SegmentRow};
 use crate::snapshot::{Erased, Part, ReadError, Snapshot, Snapshots};
 use crate::source::Register;
@@ -161,7 +161,7 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         Ok(erasures) => (erasures, None),
         Err(name) => (Erasures::default(), Some(format!("the record of erasure {name} can't be read"))),
     };
-    let reason = damage.first().map(|damage| format!("the catalog is damaged: {damage}; restore it from a backup")).or(reason);
+    let reason = found.fatal.map(|damage| format!("the catalog is damaged: {damage}; restore it from a backup")).or(reason);
     let phi = keys.phi_access();
     let loader = Loader { folder: &folder, keys: &keys, phi, encoder: &encoder, rows, dedupe: &dedupe, damage, reason };
     let mut loaded = loader.load(&catalog, found.state, &erasures)?;
@@ -180,6 +180,9 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
     let mut trail = Trail {
         folder,
         root: options.root.clone(),
+    for damage in &loaded.damage {
+        tracing::error!(%damage, "the trail is damaged");
+    }
         keys,
         encoder,
         snapshots,
@@ -202,6 +205,12 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
             let start = Start { catalog, state, signed: loaded.signed, backlog: loaded.backlog, run_ids };
             Ok(start.threads(&trail, &options)?)
         }
+            let mut state = state;
+            if catalog.needs_repair()
+                && let Err(error) = catalog.apply(Step::CatalogWrite, &Change::default(), &mut state)
+            {
+                tracing::warn!(%error, "the catalog could not be repaired; the next commit tries again");
+            }
     };
     if let Ok(running) = &trail.running {
         trail.finish_erasures(&running.committer.handle())?;

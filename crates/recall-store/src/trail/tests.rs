@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod copies;
+mod damage;
 mod disk;
 mod erasure;
 mod faults;
