@@ -33,7 +33,7 @@ pub const FRESH_LIMIT: u64 = 4 * 262_144;
 pub enum Class {
     /// Events that senders bring.
     Ingest,
-    /// Records of reads, of administration and of erasure.
+    /// Records of reads, of administration and of erasure. This process made their ids, at random.
     Duty,
 }
 
@@ -94,6 +94,10 @@ pub enum CommitError {
     /// The catalog or the keyring refused.
     #[error("the events could not be stored: {0}; see the disk and the log, then send them again")]
     Failed(String),
+    /// Whether they repeat others can't be told: the index of repeats is damaged. It is made again, if the events that it is about are
+    /// whole. Records of reads, of administration and of erasure are stored all the same.
+    #[error("the events are not stored: {0}")]
+    Repeats(String),
     /// Whether it is stored is unknown.
     #[error("whether the events are stored is unknown: {0}; send them again, repeats are recognised")]
     Unknown(String),

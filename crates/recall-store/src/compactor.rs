@@ -17,6 +17,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::batch::Encoder;
+use crate::catalog::Rows;
 use crate::committer::Handle;
 use crate::dedupe::{Dedupe, RUN};
 use crate::durable;
@@ -67,12 +69,16 @@ pub struct Wiring {
     pub folder: PathBuf,
     /// Its keys.
     pub keys: Arc<Keys>,
+    /// Makes what tells repeats.
+    pub encoder: Encoder,
     /// What readers see.
     pub snapshots: Arc<Snapshots>,
     /// The index of repeats.
     pub dedupe: Arc<Dedupe>,
     /// What is in the signed tree.
     pub publication: Arc<Publication>,
+    /// The catalog's rows.
+    pub rows: Rows,
     /// The way to the catalog.
     pub handle: Handle,
     /// Failure, in tests.

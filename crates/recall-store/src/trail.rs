@@ -181,7 +181,7 @@ impl Trail {
             let register = self.register();
             register.iter().map(|(source, _)| self.encoder.identity(source, id, &[], 0..0, &[])).collect()
         };
-        Ok(self.dedupe.check(&identities)?.into_iter().flatten().map(|seen| seen.index).collect())
+        Ok(self.dedupe.find(&identities)?.into_iter().flatten().map(|seen| seen.index).collect())
     }
 
     /// The last published checkpoint, a signed note; empty before the first.
@@ -220,6 +220,13 @@ impl Trail {
     /// What was found to be damaged when the trail was opened; what is whole is served.
     pub fn damage(&self) -> &[Damage] {
         &self.damage
+    }
+
+    /// What does not stop the trail but keeps a part of it from being served, or from being told: damage that was found at the start, and
+    /// where repeats can't be told now. Empty where all is well.
+    pub fn degraded(&self) -> Vec<String> {
+        let lost = self.dedupe.lost();
+        self.damage.iter().map(ToString::to_string).chain(lost.iter().map(ToString::to_string)).collect()
     }
 
     /// Why it takes no events at all, if so.

@@ -122,7 +122,7 @@ impl From<CommitError> for Problem {
         match error {
             CommitError::DiskFull => Self::disk_full(),
             CommitError::Failed(_) => Self::internal(error.to_string()),
-            CommitError::Unknown(_) | CommitError::Closed => Self::unavailable(error.to_string()).retry_after(1),
+            CommitError::Repeats(_) | CommitError::Unknown(_) | CommitError::Closed => Self::unavailable(error.to_string()).retry_after(1),
         }
     }
 }

@@ -197,6 +197,7 @@ impl Worker {
         let submission = &mut submitted.submission;
         let known = Known {
             dedupe: &self.parts.dedupe,
+            class: submission.class,
             leaf: &|index| self.parts.publication.leaf(index).map_err(|error| CommitError::Failed(error.to_string())),
             erased: &|index| self.parts.erasures.by(index).is_some(),
         };

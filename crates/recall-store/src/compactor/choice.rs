@@ -119,10 +119,11 @@ fn alike(a: &Segment, b: &Segment) -> bool {
     a.row().tier == b.row().tier && a.key_set() == b.key_set()
 }
 
-/// The indexes covered by runs of seen ids that merge next, if any.
+/// The indexes covered by runs of seen ids that merge next, if any. Runs with a gap between them stay apart: one run covers all that lies
+/// between its ends.
 pub(super) fn merge_runs(rows: &[RunRow], options: &Options) -> Option<Range<u64>> {
-    let same_tier = rows.chunk_by(|a, b| a.tier == b.tier);
-    let windows = same_tier.flat_map(|group| group.chunks_exact(options.merge_width.max(2)));
+    let neighbours = rows.chunk_by(|a, b| a.tier == b.tier && a.range().end == b.first_index);
+    let windows = neighbours.flat_map(|group| group.chunks_exact(options.merge_width.max(2)));
     let window = windows.min_by_key(|window| window.first().map(|row| row.tier))?;
     Some(window.first()?.first_index..window.last()?.range().end)
 }

@@ -126,6 +126,12 @@ fn runs_of_one_tier_merge() {
     assert_eq!(choice::merge_runs(&rows(&[1, 0, 0, 0, 0]), &options()), Some(10..40));
     assert_eq!(choice::merge_runs(&rows(&[1, 1, 1, 0, 0]), &options()), Some(0..30));
     assert_eq!(choice::merge_runs(&[], &options()), None);
+    // Nothing merges across a gap.
+    let mut gap = rows(&[0, 0, 0, 0, 0]);
+    gap.remove(1);
+    assert_eq!(choice::merge_runs(&gap, &options()), Some(20..50));
+    gap.remove(2);
+    assert_eq!(choice::merge_runs(&gap, &options()), None);
 }
 
 #[test]

@@ -77,8 +77,10 @@ impl Stage {
             Arc::clone(&bench.random),
             faults.clone(),
         );
+        let catalog = catalog.unwrap();
+        let rows = catalog.rows();
         let worker = Worker::new(Parts {
-            catalog: catalog.unwrap(),
+            catalog,
             state: State::default(),
             keys: Arc::clone(&bench.keys),
             snapshots: Arc::clone(&snapshots),
@@ -96,6 +98,8 @@ impl Stage {
         let wiring = Wiring {
             folder: bench.path().to_owned(),
             keys: Arc::clone(&bench.keys),
+            encoder: bench.encoder.clone(),
+            rows,
             snapshots,
             dedupe,
             publication: Arc::clone(&publication),
