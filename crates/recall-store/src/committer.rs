@@ -28,6 +28,10 @@ pub use queue::{QUEUE_BYTES, SubmitError};
 /// Events in memory that wait for a segment, or for publication, before ingest is told to wait.
 pub const FRESH_LIMIT: u64 = 4 * 262_144;
 
+/// Bytes of memory that events in no segment take, about, before ingest is told to wait. Three segments' worth: one in the making, one that
+/// gathers, and room for a disk that is slow.
+pub const FRESH_BYTES: u64 = 512 << 20;
+
 /// What kind of record it is: decides who gets the last room on a full disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {

@@ -35,6 +35,8 @@ use work::Work;
 pub struct Options {
     /// Fresh events that make a segment.
     pub segment_events: u64,
+    /// Bytes of memory that fresh events take at which they make one, however few they are.
+    pub segment_bytes: u64,
     /// Small batches in memory are joined when so many follow one another…
     pub join_parts: usize,
     /// …into one of at most so many events.
@@ -53,6 +55,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             segment_events: 262_144,
+            segment_bytes: 160 << 20,
             join_parts: 64,
             join_events: 8_192,
             merge_width: 8,

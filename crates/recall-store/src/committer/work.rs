@@ -6,7 +6,7 @@ use recall_log::time::Timestamp;
 
 use super::group::{Group, Known, Placed};
 use super::queue::{Job, Queue, Submitted};
-use super::{Class, CommitError, Outcome};
+use super::{Class, CommitError, FRESH_BYTES, FRESH_LIMIT, Outcome};
 use crate::catalog::{ApplyError, Catalog, Change, Kind, RowChange, State};
 use crate::dedupe::Dedupe;
 use crate::fresh::{Fresh, StoredBatch};
@@ -107,7 +107,7 @@ impl Worker {
     /// Commits a group. Those who queue hear how things stand before anybody is answered.
     fn commit(&mut self, mut group: Vec<Submitted>, queue: &Queue) {
         let full = self.full_since.is_some() && !self.has_room_again();
-        queue.report(self.backlog.max(self.publication.waiting()), full);
+        queue.report(self.backlog(), full);
         if full {
             group = refuse_ingest(group);
         }
@@ -117,7 +117,7 @@ impl Worker {
             self.parts.state = state;
             self.publish(placed, change);
         }
-        queue.report(self.backlog.max(self.publication.waiting()), self.full_since.is_some());
+        queue.report(self.backlog(), self.full_since.is_some());
         match applied {
             Ok(()) => {
                 for Member { mut submitted, outcomes } in members {
@@ -144,6 +144,12 @@ impl Worker {
         self.full_since = Some(self.clock.now());
         let size_bytes: usize = change.batches.iter().map(|batch| batch.sealed.public.len() + batch.sealed.phi.len()).sum();
         if !self.reserve.is_worth(size_bytes) || !self.reserve.give_up().unwrap_or(false) {
+    /// Events that wait for a segment or for publication; at the limit where they take too much memory, however few they are.
+    fn backlog(&self) -> u64 {
+        let events = self.parts.backlog.max(self.publication.waiting());
+        if self.snapshots.load().fresh_bytes() >= FRESH_BYTES { events.max(FRESH_LIMIT) } else { events }
+    }
+
             return Err(CommitError::DiskFull);
         }
         tracing::error!("the disk is full; the reserve is given up for records of reads and administration, and events are refused");
