@@ -63,6 +63,12 @@ pub enum CatalogError {
         cause: rusqlite::Error,
     },
     /// Another program's file, or a later version's.
+    /// Changes in the log that a medium which can't be written can't show.
+    #[error("{path} has changes in its log ({path}-wal) that can't be read on a medium that can't be written; copy the folder to one that can, and open it there", path = path.display())]
+    Unmerged {
+        /// The file.
+        path: PathBuf,
+    },
     #[error("{path} is not a catalog of this version ({what}); use the version of recall that made it", path = path.display())]
     Foreign {
         /// The file.
@@ -207,7 +213,7 @@ impl Catalog {
         Ok(Self::assemble(path, conn, key, random, faults))
     }
 
-    /// Opens it for reading alone. A copy on a medium that can't be written is read as it lies there.
+    /// Opens it for reading alone, as it is now: whatever is read of it is of one moment, also while another process writes. A copy on a medium that can't be written is read as it lies there.
     pub fn open_read_only(path: &Path, key: Key32, random: Arc<dyn Random>, faults: Arc<dyn Faults>) -> Result<Self, CatalogError> {
         let conn = connect_read_only(path)?;
         Ok(Self::assemble(path, conn, key, random, faults))
@@ -474,12 +480,12 @@ fn connect_read_only(path: &Path) -> Result<Connection, CatalogError> {
     let sqlite = |cause| CatalogError::Sqlite { path: path.to_owned(), cause };
     let usable = |conn: Connection| -> Result<Connection, CatalogError> {
         check_marks(path, &conn)?;
-        conn.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;").map_err(sqlite)?;
+        conn.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; BEGIN").map_err(sqlite)?;
         Ok(conn)
     };
     match Connection::open_with_flags(path, flags).map_err(sqlite).and_then(usable) {
         Err(CatalogError::Sqlite { cause, .. }) if is_unwritable(&cause) => {
-            let uri = immutable_uri(path);
+            let uri = immutable_uri(path)?;
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).map_err(sqlite).and_then(usable)
         }
         other => other,
@@ -491,7 +497,7 @@ fn is_unwritable(cause: &rusqlite::Error) -> bool {
 }
 
 /// SQLite can't make its `-shm` file on a read-only medium; a file that nobody changes needs none.
-fn immutable_uri(path: &Path) -> String {
+fn immutable_uri(path: &Path) -> Result<String, CatalogError> {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
     let mut uri = "file:".to_owned();
@@ -504,7 +510,7 @@ fn immutable_uri(path: &Path) -> String {
         }
     }
     uri.push_str("?immutable=1");
-    uri
+    Ok(uri)
 }
 
 fn check_marks(path: &Path, conn: &Connection) -> Result<(), CatalogError> {
@@ -527,3 +533,7 @@ fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-16384;")
 }
+    // As it never looks at the log, it would show an older catalog.
+    if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
+        return Err(CatalogError::Unmerged { path: path.to_owned() });
+    }

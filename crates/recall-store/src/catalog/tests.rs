@@ -269,6 +269,32 @@ fn state_is_read_as_written_and_nothing_else_is() {
         for length in 0..bytes.len() {
             assert_eq!(State::decode(&bytes[..length]), None);
         }
+#[test]
+fn what_is_read_beside_a_writer_is_of_one_moment() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    let change = Change { batches: vec![stored(0, 5)], ..rows(vec![put("a", "1")]) };
+    catalog.apply(Step::CatalogWrite, &change, &mut state(5)).unwrap();
+    let mut beside = Catalog::open_read_only(&shelf.path(), Shelf::key(), Arc::new(Seeded::new(2)), shelf.faults.clone()).unwrap();
+    let loaded = beside.load().unwrap();
+    let change = Change { batches: vec![stored(5, 5)], remove_batches: vec![0..5], ..rows(vec![put("b", "1")]) };
+    catalog.apply(Step::CatalogWrite, &change, &mut state(10)).unwrap();
+    let mut found = Vec::new();
+    beside.batches(&mut Vec::new(), |batch| found.push(batch.first_index)).unwrap();
+    assert_eq!((loaded.damage, loaded.state.unwrap().frontier.size(), found), (vec![], 5, vec![0]));
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_not_passed_over() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    assert!(immutable_uri(&shelf.path()).is_ok_and(|uri| uri.ends_with("immutable=1")) || log_of(&shelf.path()).exists());
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("a", "1")]), &mut state(1)).unwrap();
+    assert!(matches!(immutable_uri(&shelf.path()), Err(CatalogError::Unmerged { .. })));
+    catalog.settle().unwrap();
+    assert!(immutable_uri(&shelf.path()).is_ok());
+}
+
         assert_eq!(State::decode(&[bytes.as_slice(), &[0]].concat()), None);
     }
 }

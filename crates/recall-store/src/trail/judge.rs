@@ -23,11 +23,19 @@ pub(super) struct Judgement {
     pub reason: Option<String>,
 }
 
-/// Compares the catalog's tree with `DIR.anchor` and `log/checkpoint`. `signed` events are in tiles.
-pub(super) fn judge(folder: &Folder, log: &Verifier, committed: &Frontier, signed: &Frontier) -> io::Result<Judgement> {
+/// `DIR.anchor` and `log/checkpoint`, as they were before the catalog was read: a server that works beside is never behind them.
+pub(super) struct Notes([Option<Vec<u8>>; 2]);
+
+/// Reads them.
+pub(super) fn notes(folder: &Folder) -> io::Result<Notes> {
+    Ok(Notes([read(&folder.anchor())?, read(&folder.checkpoint())?]))
+}
+
+/// Compares the catalog's tree with them. `signed` events are in tiles.
+pub(super) fn judge(folder: &Folder, notes: Notes, log: &Verifier, committed: &Frontier, signed: &Frontier) -> io::Result<Judgement> {
     let mut judgement = Judgement { published: Published { size: 0, note: String::new() }, reason: None };
-    for (path, is_log) in [(folder.anchor(), false), (folder.checkpoint(), true)] {
-        let Some(bytes) = read(&path)? else { continue };
+    for ((path, is_log), note) in [(folder.anchor(), false), (folder.checkpoint(), true)].into_iter().zip(notes.0) {
+        let Some(bytes) = note else { continue };
         let place = path.display();
         match Checkpoint::open(&bytes, log, &[]) {
             Err(error) => {

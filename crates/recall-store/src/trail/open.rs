@@ -13,7 +13,7 @@ use recall_log::note::{SignError, Signer};
 use thiserror::Error;
 
 use super::erasure::Erasures;
-use super::judge::judge;
+use super::judge::{self, judge};
 use super::{EXPECTATION, Folder, FolderLock, LockError, Running, SOURCES_AS_OF, Trail};
 use crate::batch::Encoder;
 use crate::catalog::{ApplyError, Catalog, CatalogError, Change, Damage, Kind, Rows, State};
@@ -142,10 +142,34 @@ pub(super) fn open(options: OpenOptions) -> Result<Trail, OpenError> {
     let root = Keys::root_for(&folder.keyring(), &options.root)?;
     let keys = Arc::new(Keys::load(&folder.keyring(), &root, Arc::clone(&options.random), Arc::clone(&options.faults))?);
     drop(root);
+    if options.read_only {
+        return look(options, &folder, &keys);
+    }
     open_with(options, folder, lock, keys)
 }
 
+/// Opens for reading, perhaps beside a server that puts new files in place of old ones between one look and the next: what is found twice
+/// in the same way is so.
+fn look(options: OpenOptions, folder: &Folder, keys: &Arc<Keys>) -> Result<Trail, OpenError> {
+    const TRIES: usize = 5;
+    let look = || open_with(options.clone(), folder.clone(), None, Arc::clone(keys));
+    let mut trail = look()?;
+    for _ in 1..TRIES {
+        if trail.damage.is_empty() && !trail.copy {
+            break;
+        }
+        let again = look()?;
+        let same = (&again.damage, &again.running.as_ref().err()) == (&trail.damage, &trail.running.as_ref().err());
+        trail = again;
+        if same {
+            break;
+        }
+    }
+    Ok(trail)
+}
+
 fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, keys: Arc<Keys>) -> Result<Trail, OpenError> {
+    let notes = judge::notes(&folder)?;
     let open = if options.read_only { Catalog::open_read_only } else { Catalog::open };
     let mut catalog = open(&folder.catalog(), keys.trail(TrailKey::Catalog), Arc::clone(&options.random), Arc::clone(&options.faults))?;
     let found = catalog.load()?;
@@ -167,7 +191,7 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
     let mut loaded = loader.load(&catalog, found.state, &erasures)?;
     let verifier = recall_log::note::Verifier::parse(&keys.vkey())?;
     let signed = loaded.signed.as_ref().map(|signed| signed.frontier.clone()).unwrap_or_default();
-    let judgement = judge(&folder, &verifier, &loaded.pending.frontier, &signed)?;
+    let judgement = judge(&folder, notes, &verifier, &loaded.pending.frontier, &signed)?;
     let copy = judgement.reason.is_some();
     let unsettled = unsettled.map(|error| format!("its catalog can't be synced: {error}; see the disk, then start again"));
     let mut reason = loaded.reason.take().or(judgement.reason).or(unsettled);
