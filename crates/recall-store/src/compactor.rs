@@ -13,7 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -96,9 +96,32 @@ type Flush = (u64, SyncSender<Result<(), String>>);
 
 #[derive(Default)]
 struct Shared {
-    requests: Mutex<Vec<Flush>>,
+    requests: Mutex<Requests>,
     wake: Condvar,
     stop: AtomicBool,
+}
+
+#[derive(Default)]
+struct Requests {
+    waiting: Vec<Flush>,
+    ended: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets go of all who wait when the thread ends, however it ends.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut requests = self.0.lock();
+        requests.ended = true;
+        requests.waiting.clear();
+    }
 }
 
 /// The running compactor.
@@ -119,9 +142,20 @@ impl Compactor {
     /// Turns every batch of `key_set` into segments, however small, and waits for it. Its batches are all in the signed tree.
     pub fn flush(&self, key_set: u64) -> Result<(), String> {
         let (sender, receiver) = sync_channel(1);
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push((key_set, sender));
+        {
+            let mut requests = self.shared.lock();
+            requests.waiting.push((key_set, sender));
+            if requests.ended {
+                requests.waiting.clear();
+            }
+        }
         self.shared.wake.notify_all();
-        receiver.recv().unwrap_or_else(|_| Err("the trail is closing".to_owned()))
+        receiver.recv().unwrap_or_else(|_| Err("the compactor has ended; start the trail again".to_owned()))
+    }
+
+    /// Has the thread ended, by `stop` or by a mistake in here?
+    pub fn has_ended(&self) -> bool {
+        self.shared.lock().ended
     }
 
     /// Ends the thread; work under way is given up. Calling it again does nothing.
@@ -133,7 +167,6 @@ impl Compactor {
             // After a panic there is nothing more to wait for.
             let _ = thread.join();
         }
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -144,16 +177,16 @@ impl Drop for Compactor {
 }
 
 fn run(shared: &Shared, mut work: Work) {
+    let _end = End(shared);
     if let Err(error) = work.prepare() {
         tracing::warn!(%error, "not all filters of seen ids could be built; ingest is slower for it");
     }
     let mut pause = Duration::ZERO;
     while !shared.stop.load(Ordering::Relaxed) {
         let requests = {
-            let waiting = shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            let idle = |requests: &mut Vec<Flush>| requests.is_empty() && !shared.stop.load(Ordering::Relaxed);
-            let (mut waiting, _) = shared.wake.wait_timeout_while(waiting, pause, idle).unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *waiting)
+            let idle = |requests: &mut Requests| requests.waiting.is_empty() && !shared.stop.load(Ordering::Relaxed);
+            let (mut requests, _) = shared.wake.wait_timeout_while(shared.lock(), pause, idle).unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut requests.waiting)
         };
         for (key_set, answer) in requests {
             // Whoever asked may have gone.

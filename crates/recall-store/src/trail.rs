@@ -251,6 +251,10 @@ impl Trail {
 
     /// Why the last attempt to publish failed, if it did.
     pub fn publish_failure(&self) -> Option<String> {
+            Ok(_) if self.publication.has_ended() => Some("the publisher has ended by a mistake; see the log, and start again".to_owned()),
+            Ok(running) if running.compactor.has_ended() => {
+                Some("the compactor has ended by a mistake; see the log, and start again".to_owned())
+            }
         self.publication.failure()
     }
 
