@@ -25,6 +25,7 @@ pub use row::{Kind, RowChange};
 pub use state::State;
 
 use crate::fresh::StoredBatch;
+use crate::reserve;
 use crate::seal::SealError;
 use crate::seams::{Faults, Random, Step, guarded};
 use crate::secret::Key32;
@@ -62,13 +63,13 @@ pub enum CatalogError {
         /// What it said.
         cause: rusqlite::Error,
     },
-    /// Another program's file, or a later version's.
     /// Changes in the log that a medium which can't be written can't show.
     #[error("{path} has changes in its log ({path}-wal) that can't be read on a medium that can't be written; copy the folder to one that can, and open it there", path = path.display())]
     Unmerged {
         /// The file.
         path: PathBuf,
     },
+    /// Another program's file, or a later version's.
     #[error("{path} is not a catalog of this version ({what}); use the version of recall that made it", path = path.display())]
     Foreign {
         /// The file.
@@ -163,7 +164,11 @@ pub struct Catalog {
     faults: Arc<dyn Faults>,
     rows: Rows,
     rewrite: Rewrite,
+    /// Makes the last room there is on a full disk, if it was not made before.
+    last_room: Option<LastRoom>,
 }
+
+type LastRoom = Box<dyn FnMut() + Send>;
 
 /// What the next transaction writes anew, because a part of it was found damaged.
 #[derive(Default, Clone)]
@@ -220,7 +225,16 @@ impl Catalog {
     }
 
     fn assemble(path: &Path, conn: Connection, key: Key32, random: Arc<dyn Random>, faults: Arc<dyn Faults>) -> Self {
-        Self { conn: Some(conn), path: path.to_owned(), sealer: Sealer::new(key), random, faults, rows: Rows::default(), rewrite: Rewrite::default() }
+        Self {
+            conn: Some(conn),
+            path: path.to_owned(),
+            sealer: Sealer::new(key),
+            random,
+            faults,
+            rows: Rows::default(),
+            rewrite: Rewrite::default(),
+            last_room: None,
+        }
     }
 
     /// The rows, for readers.
@@ -242,8 +256,10 @@ impl Catalog {
         let written = guarded(&*faults, step, || self.write(change, &plan));
         match written {
             Ok(()) => {}
-            Err(ApplyError::Full) if !self.is_kept(before)? => return Err(ApplyError::Full),
-            Err(ApplyError::Failed(what)) if !self.is_kept(before)? => return Err(ApplyError::Failed(what)),
+            Err(ApplyError::Full) if !self.is_kept_after_all(before)? => return Err(ApplyError::Full),
+            Err(ApplyError::Failed(what)) if !self.is_kept_after_all(before)? => {
+                return Err(if reserve::is_full(self.folder(), &*self.faults) { ApplyError::Full } else { ApplyError::Failed(what) });
+            }
             Err(ApplyError::Unknown(what)) => return Err(ApplyError::Unknown(what)),
             Err(_) => self.settle().map_err(|error| {
                 self.conn = None;
@@ -253,6 +269,31 @@ impl Catalog {
         self.rewrite = Rewrite::default();
         self.remember(plan);
         Ok(())
+    }
+
+    /// Says how room is made where the disk is too full even to open the catalog anew.
+    pub(crate) fn set_last_room(&mut self, last_room: LastRoom) {
+        self.last_room = Some(last_room);
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// As `is_kept`; on a disk that is too full for it, in the last room.
+    fn is_kept_after_all(&mut self, before: u64) -> Result<bool, ApplyError> {
+        let unknown = match self.is_kept(before) {
+            Err(unknown) => unknown,
+            known => return known,
+        };
+        if !reserve::is_full(self.folder(), &*self.faults) {
+            return Err(unknown);
+        }
+        match &mut self.last_room {
+            None => return Err(unknown),
+            Some(make) => make(),
+        }
+        self.is_kept(before)
     }
 
     fn plan(&self, change: &Change, state: &mut State) -> Result<Plan, ApplyError> {
@@ -500,6 +541,10 @@ fn is_unwritable(cause: &rusqlite::Error) -> bool {
 fn immutable_uri(path: &Path) -> Result<String, CatalogError> {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
+    // As it never looks at the log, it would show an older catalog.
+    if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
+        return Err(CatalogError::Unmerged { path: path.to_owned() });
+    }
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_bytes() {
         match byte {
@@ -533,7 +578,3 @@ fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-16384;")
 }
-    // As it never looks at the log, it would show an older catalog.
-    if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
-        return Err(CatalogError::Unmerged { path: path.to_owned() });
-    }

@@ -76,11 +76,13 @@ pub enum Step {
     SegmentSwap,
     /// The reserve is made.
     ReserveWrite,
+    /// A few bytes are written to find out whether the disk is full.
+    RoomProbe,
 }
 
 impl Step {
     /// Every step, for tests that go through all of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::KeyringWrite,
         Self::RootKeyWrite,
         Self::CatalogWrite,
@@ -95,6 +97,7 @@ impl Step {
         Self::DedupeWrite,
         Self::SegmentSwap,
         Self::ReserveWrite,
+        Self::RoomProbe,
     ];
 }
 

@@ -76,6 +76,10 @@ impl Work {
             self.join(&run)?;
             return Ok(true);
         }
+        if self.wiring.handle.is_full() {
+            // The room that is left is for records of duty.
+            return Ok(false);
+        }
         if let Some(run) = choice::flush(parts, self.wiring.publication.signed(), &self.options) {
             self.make_segment(&run, stop)?;
             return Ok(true);
