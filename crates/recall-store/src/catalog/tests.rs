@@ -1,6 +1,7 @@
 #![allow(clippy::single_range_in_vec_init, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -153,6 +154,29 @@ fn the_connection_that_writes_syncs_every_commit() {
     check(&shelf.open().0);
 }
 
+const COMMITS: usize = 30;
+
+#[test]
+#[ignore = "run by the next test, under strace"]
+fn commits() {
+    let mut catalog = Shelf::new().create();
+    (0..COMMITS as u64).for_each(|size| catalog.apply(Step::CatalogWrite, &Change::default(), &mut state(size)).unwrap());
+}
+
+#[test]
+fn every_commit_syncs_the_log() {
+    // Killing a process leaves what the system holds in memory, so only the system calls tell; where they can't be seen, nothing is told.
+    let traced = Command::new("strace")
+        .args(["-f", "-y", "-e", "trace=fsync,fdatasync"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "catalog::tests::commits", "--ignored"])
+        .output();
+    let Some(traced) = traced.ok().filter(|traced| traced.status.success()) else { return };
+    let calls = String::from_utf8(traced.stderr).unwrap();
+    let synced = calls.lines().filter(|line| line.contains("catalog.sqlite-wal") && line.ends_with("= 0")).count();
+    assert!(synced >= COMMITS, "{synced} syncs of the log in {COMMITS} commits");
+}
+
 #[test]
 fn each_way_to_tamper_with_rows_shows() {
     let tamper = [
@@ -246,30 +270,6 @@ fn a_kind_that_is_set_back_with_its_head_shows_and_lets_nobody_in() {
 }
 
 #[test]
-fn files_of_others_and_later_versions_are_refused() {
-    let shelf = Shelf::new();
-    drop(shelf.create());
-    for pragma in ["application_id = 5", "user_version = 2"] {
-        let other = Shelf::new();
-        std::fs::copy(shelf.path(), other.path()).unwrap();
-        Connection::open(other.path()).unwrap().execute_batch(&format!("PRAGMA {pragma}")).unwrap();
-        let opened = Catalog::open(&other.path(), Shelf::key(), Arc::new(Seeded::new(1)), other.faults.clone());
-        assert!(matches!(opened, Err(CatalogError::Foreign { .. })), "{pragma}");
-    }
-    std::fs::write(shelf.path(), b"not a database, but long enough to look like one to somebody who is not careful enough").unwrap();
-    assert!(Catalog::open(&shelf.path(), Shelf::key(), Arc::new(Seeded::new(1)), shelf.faults.clone()).is_err());
-}
-
-#[test]
-fn state_is_read_as_written_and_nothing_else_is() {
-    for size in [0, 1, 2, 255, 256, 1000] {
-        let state = State { next_id: u64::MAX, epoch: "2026-11".to_owned(), ..state(size) };
-        let bytes = state.encode();
-        assert_eq!(State::decode(&bytes), Some(state));
-        for length in 0..bytes.len() {
-            assert_eq!(State::decode(&bytes[..length]), None);
-        }
-#[test]
 fn what_is_read_beside_a_writer_is_of_one_moment() {
     let shelf = Shelf::new();
     let mut catalog = shelf.create();
@@ -295,6 +295,30 @@ fn a_log_that_cannot_be_read_is_not_passed_over() {
     assert!(immutable_uri(&shelf.path()).is_ok());
 }
 
+#[test]
+fn files_of_others_and_later_versions_are_refused() {
+    let shelf = Shelf::new();
+    drop(shelf.create());
+    for pragma in ["application_id = 5", "user_version = 2"] {
+        let other = Shelf::new();
+        std::fs::copy(shelf.path(), other.path()).unwrap();
+        Connection::open(other.path()).unwrap().execute_batch(&format!("PRAGMA {pragma}")).unwrap();
+        let opened = Catalog::open(&other.path(), Shelf::key(), Arc::new(Seeded::new(1)), other.faults.clone());
+        assert!(matches!(opened, Err(CatalogError::Foreign { .. })), "{pragma}");
+    }
+    std::fs::write(shelf.path(), b"not a database, but long enough to look like one to somebody who is not careful enough").unwrap();
+    assert!(Catalog::open(&shelf.path(), Shelf::key(), Arc::new(Seeded::new(1)), shelf.faults.clone()).is_err());
+}
+
+#[test]
+fn state_is_read_as_written_and_nothing_else_is() {
+    for size in [0, 1, 2, 255, 256, 1000] {
+        let state = State { next_id: u64::MAX, epoch: "2026-11".to_owned(), ..state(size) };
+        let bytes = state.encode();
+        assert_eq!(State::decode(&bytes), Some(state));
+        for length in 0..bytes.len() {
+            assert_eq!(State::decode(&bytes[..length]), None);
+        }
         assert_eq!(State::decode(&[bytes.as_slice(), &[0]].concat()), None);
     }
 }
