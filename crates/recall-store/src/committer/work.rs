@@ -2,19 +2,23 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::AsArray;
+use recall_log::entry::{Salt, commit};
+use recall_log::merkle::{Hash, leaf_hash};
 use recall_log::time::Timestamp;
 
 use super::group::{Group, Known, Placed};
 use super::queue::{Job, Queue, Submitted};
 use super::{Class, CommitError, FRESH_BYTES, FRESH_LIMIT, Outcome};
 use crate::catalog::{ApplyError, Catalog, Change, Kind, RowChange, State};
+use crate::columns::Column;
 use crate::dedupe::Dedupe;
 use crate::fresh::{Fresh, StoredBatch};
 use crate::keys::{Keys, PhiAccess, STANDARD_CLASS, SetInfo};
-use crate::publisher::{Chunk, Publication};
+use crate::publisher::{Chunk, Leaves, Publication};
 use crate::reserve::Reserve;
 use crate::seams::{Clock, Faults, Random, Step};
-use crate::snapshot::{Part, Snapshots};
+use crate::snapshot::{Part, Rows, Scan, Snapshots};
 use crate::source::Register;
 use crate::trail::erasure::Erasures;
 
@@ -179,11 +183,13 @@ impl Worker {
         let mut commit = Group::new(self.state.frontier.size());
         let mut members = Vec::with_capacity(group.len());
         for mut submitted in group {
-            match self.add(&mut commit, &mut change, &mut submitted) {
+            match self.add(&mut commit, &mut change, &mut submitted, &leaves) {
                 Ok(outcomes) => members.push(Member { submitted, outcomes }),
                 Err(error) => submitted.reply.send(Err(error)),
             }
         }
+        let publication = Arc::clone(&self.publication);
+        let leaves = publication.leaves();
         // Repeats alone change nothing, so nothing needs to be synced.
         if commit.placed.is_empty() && change.rows.is_empty() && change.remove_batches.is_empty() {
             members.into_iter().for_each(|Member { submitted, outcomes }| submitted.reply.send(Ok(outcomes)));
@@ -199,12 +205,22 @@ impl Worker {
     }
 
     /// Adds one submission to the commit, whole or not at all.
-    fn add(&mut self, commit: &mut Group, change: &mut Change, submitted: &mut Submitted) -> Result<Vec<Outcome>, CommitError> {
+    fn add(
+        &mut self,
+        commit: &mut Group,
+        change: &mut Change,
+        submitted: &mut Submitted,
+        leaves: &Leaves<'_>,
+    ) -> Result<Vec<Outcome>, CommitError> {
         let submission = &mut submitted.submission;
         let known = Known {
             dedupe: &self.parts.dedupe,
             class: submission.class,
-            leaf: &|index| self.parts.publication.leaf(index).map_err(|error| CommitError::Failed(error.to_string())),
+            leaf: &|index| {
+                let read = leaves.hash(index);
+                // One tile that can't be read does not stop a submission, as long as the event is there.
+                read.or_else(|error| self.stored_leaf(index).ok_or_else(|| CommitError::Failed(error.to_string())))
+            },
             erased: &|index| self.parts.erasures.by(index).is_some(),
         };
         let mark = commit.mark();
@@ -226,6 +242,18 @@ impl Worker {
         let key_set = if placed.is_empty() { 0 } else { self.key_set(&mut state)? };
         for Placed { first_index, batch } in placed {
             let sealed = batch.seal(*first_index, key_set, &self.keys, &self.phi, &*self.random);
+    /// The leaf hash of an event, from its stored bytes.
+    fn stored_leaf(&self, index: u64) -> Option<Hash> {
+        let snapshot = self.snapshots.load();
+        let (part, row) = snapshot.locate(index)?;
+        let columns = vec![Column::SaltPublic, Column::Public, Column::SaltPhi, Column::Phi];
+        let rows = Rows::List(vec![row]);
+        let read = part.scan(Scan { columns, rows, predicate: None, batch_rows: 1, phi: Some(&self.phi) }).ok()?.next()?.ok()?;
+        let bytes = |at: usize| Some(read.columns().get(at)?.as_binary_opt::<i64>()?.iter().next()??.to_vec());
+        let salt = |at: usize| Salt::try_from(read.columns().get(at)?.as_fixed_size_binary_opt()?.iter().next()??).ok();
+        Some(leaf_hash(&commit(&bytes(1)?, &bytes(3)?, &salt(0)?, &salt(2)?)))
+    }
+
             let sealed = sealed.map_err(|error| CommitError::Failed(error.to_string()))?;
             let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
             change.batches.push(StoredBatch { first_index: *first_index, count, key_set, sealed });

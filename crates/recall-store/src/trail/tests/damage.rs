@@ -182,3 +182,18 @@ fn a_batch_at_an_index_that_nobody_vouches_for_is_named_and_costs_nothing() {
         assert_eq!(contents(&trail).iter().flatten().count(), 20);
     }
 }
+
+#[test]
+fn a_tile_that_cannot_be_read_stops_no_repeat() {
+    let stage = Stage::new();
+    let trail = stage.open();
+    let first = store(&trail, 0..300).unwrap();
+    trail.publish_now().unwrap();
+    let log = trail.log_dir();
+    drop(trail);
+    std::fs::write(log.join("tile/0/000"), b"rotten").unwrap();
+    let trail = stage.open();
+    let again = store(&trail, 0..3).unwrap();
+    assert!(all(&again, Status::Duplicate));
+    assert!(again.iter().zip(&first).all(|(again, first)| again.leaf_hash == first.leaf_hash));
+}
