@@ -21,7 +21,7 @@ use crate::batch::Batch;
 use crate::catalog::{ApplyError, Change, RowChange};
 use crate::seams::Step;
 use queue::{Job, Queue};
-pub(crate) use work::{Parts, Worker};
+pub(crate) use work::{Parts, Worker, month};
 
 pub use queue::{QUEUE_BYTES, SubmitError};
 

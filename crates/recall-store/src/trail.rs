@@ -30,7 +30,7 @@ pub use crate::publisher::{Published, WaitError};
 
 use crate::batch::{Encoder, Identity};
 use crate::catalog::{Damage, Kind, RowChange, Rows};
-use crate::committer::{Committer, Handle};
+use crate::committer::{Committer, Handle, month};
 use crate::compactor::Compactor;
 use crate::dedupe::Dedupe;
 use crate::keys::{Keys, PhiAccess, RootSource};
@@ -227,6 +227,13 @@ impl Trail {
     pub fn degraded(&self) -> Vec<String> {
         let lost = self.dedupe.lost();
         self.damage.iter().map(ToString::to_string).chain(lost.iter().map(ToString::to_string)).collect()
+    }
+
+    /// The month under which new events are kept, where the clock has not reached it: an earlier reading was ahead, or this one is behind. It
+    /// never goes back, so until the clock gets there the events of all months are kept, and erased, under this one.
+    pub fn month_ahead(&self) -> Option<String> {
+        let latest = self.keys.sets().into_iter().map(|set| set.epoch).max()?;
+        (latest > month(self.clock.now())).then_some(latest)
     }
 
     /// Why it takes no events at all, if so.

@@ -273,6 +273,13 @@ impl Worker {
             Some(set) => Ok(set),
             None => self.new_key_set(&state.epoch.clone()),
         }
+            if !state.epoch.is_empty() && months(&month).saturating_sub(months(&state.epoch)) > 1 {
+                tracing::warn!(
+                    from = state.epoch,
+                    to = month,
+                    "the clock has jumped by months; events are kept under the new month from now on, for it never goes back"
+                );
+            }
     }
 
     fn new_key_set(&mut self, epoch: &str) -> Result<u64, CommitError> {
@@ -374,6 +381,12 @@ fn refuse_ingest(group: Vec<Submitted>) -> Vec<Submitted> {
 }
 
 /// `2026-11` of a time.
-fn month(time: Timestamp) -> String {
+pub(crate) fn month(time: Timestamp) -> String {
     time.to_string().chars().take(7).collect()
 }
+/// The number of the month in `2026-11`, since the year 0.
+fn months(epoch: &str) -> u32 {
+    let (year, month) = epoch.split_once('-').unwrap_or_default();
+    year.parse::<u32>().unwrap_or(0).saturating_mul(12).saturating_add(month.parse().unwrap_or(0))
+}
+

@@ -239,6 +239,9 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
             Ok(start.threads(&trail, &options)?)
         }
     };
+    if let Some(month) = trail.month_ahead() {
+        tracing::warn!(month, "new events are kept under a month that the clock has not reached; see that the clock is right");
+    }
     if let Ok(running) = &trail.running {
         trail.finish_erasures(&running.committer.handle())?;
     }

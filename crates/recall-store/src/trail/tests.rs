@@ -231,6 +231,19 @@ fn epochs_follow_the_month_and_never_go_back() {
 }
 
 #[test]
+fn a_month_ahead_of_the_clock_is_told() {
+    let stage = Stage::new();
+    let trail = stage.open();
+    store(&trail, 0..1).unwrap();
+    assert_eq!(trail.month_ahead(), None);
+    stage.clock.set("2099-01-01T00:00:00Z");
+    store(&trail, 1..2).unwrap();
+    assert_eq!(trail.month_ahead(), None);
+    stage.clock.set("2026-11-24T00:00:00Z");
+    assert_eq!(trail.month_ahead().as_deref(), Some("2099-01"));
+}
+
+#[test]
 fn a_closed_trail_answers_and_closing_again_is_no_error() {
     let stage = Stage::new();
     let trail = stage.open();

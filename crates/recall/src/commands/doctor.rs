@@ -184,6 +184,15 @@ fn catalog(place: &Place) -> Look {
         Err(error) => look(WHAT, Level::Wrong, error.to_string()),
         Ok(trail) => {
             let damage: Vec<String> = trail.damage().iter().map(ToString::to_string).collect();
+            if let (Some(month), true) = (trail.month_ahead(), damage.is_empty()) {
+                return look(
+                    WHAT,
+                    Level::Risky,
+                    format!(
+                        "new events are kept under {month}, which the clock has not reached: a clock was wrong, and what is kept by the month is kept under that one"
+                    ),
+                );
+            }
             match (trail.read_only().filter(|_| trail.is_copy()), damage.is_empty()) {
                 (_, false) => look(WHAT, Level::Wrong, damage.join("; ")),
                 (Some(reason), true) => look(WHAT, Level::Wrong, reason),

@@ -19,6 +19,8 @@ pub async fn report(State(app): State<Shared>, reader: Identity) -> Result<Respo
         "size": app.trail.size(),
         "published": app.trail.published(),
         "read_only": app.trail.not_ready(),
+        "degraded": app.trail.degraded(),
+        "month_ahead_of_clock": app.trail.month_ahead(),
         "tier": {
             "name": "signed",
             "sentence": "checkpoints are signed by this log's own key; no witness cosigns them, so keep receipts and checkpoints outside",
