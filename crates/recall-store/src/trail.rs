@@ -251,6 +251,10 @@ impl Trail {
         match &self.running {
             Err(reason) => Some(reason.clone()),
             Ok(running) if running.committer.handle().is_closed() => Some("the trail is closed".to_owned()),
+            Ok(_) if self.publication.has_ended() => Some("the publisher has ended by a mistake; see the log, and start again".to_owned()),
+            Ok(running) if running.compactor.has_ended() => {
+                Some("the compactor has ended by a mistake; see the log, and start again".to_owned())
+            }
             Ok(running) if running.committer.handle().is_full() => Some("the disk is full".to_owned()),
             Ok(_) => None,
         }
@@ -258,10 +262,6 @@ impl Trail {
 
     /// Why the last attempt to publish failed, if it did.
     pub fn publish_failure(&self) -> Option<String> {
-            Ok(_) if self.publication.has_ended() => Some("the publisher has ended by a mistake; see the log, and start again".to_owned()),
-            Ok(running) if running.compactor.has_ended() => {
-                Some("the compactor has ended by a mistake; see the log, and start again".to_owned())
-            }
         self.publication.failure()
     }
 

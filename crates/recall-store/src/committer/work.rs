@@ -104,7 +104,12 @@ pub(super) fn run(mut worker: Worker, queue: &Queue) {
 }
 
 impl Worker {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        let reserve = parts.reserve.clone();
+        parts.catalog.set_last_room(Box::new(move || match reserve.give_up() {
+            Ok(_) => tracing::error!("the disk is full; the reserve is given up to open the catalog"),
+            Err(error) => tracing::error!(%error, "the disk is full, and the reserve can't be given up"),
+        }));
         Self { phi: parts.keys.phi_access(), next_id: parts.state.next_id, parts, full_since: None }
     }
 
@@ -139,21 +144,22 @@ impl Worker {
         }
     }
 
-    /// Writes a commit, out of the reserve where the disk is full.
-    fn apply(&mut self, change: &Change, state: &mut State) -> Result<(), CommitError> {
-        match self.parts.catalog.apply(Step::CatalogWrite, change, state) {
-            Err(ApplyError::Full) => {}
-            other => return Ok(other?),
-        }
-        self.full_since = Some(self.clock.now());
-        let size_bytes: usize = change.batches.iter().map(|batch| batch.sealed.public.len() + batch.sealed.phi.len()).sum();
-        if !self.reserve.is_worth(size_bytes) || !self.reserve.give_up().unwrap_or(false) {
     /// Events that wait for a segment or for publication; at the limit where they take too much memory, however few they are.
     fn backlog(&self) -> u64 {
         let events = self.parts.backlog.max(self.publication.waiting());
         if self.snapshots.load().fresh_bytes() >= FRESH_BYTES { events.max(FRESH_LIMIT) } else { events }
     }
 
+    /// Writes a commit, out of the reserve where the disk is full.
+    fn apply(&mut self, change: &Change, state: &mut State) -> Result<(), CommitError> {
+        let had_reserve = self.reserve.is_there();
+        match self.parts.catalog.apply(Step::CatalogWrite, change, state) {
+            Err(ApplyError::Full) => {}
+            other => return Ok(other?),
+        }
+        self.full_since = Some(self.clock.now());
+        let size_bytes: usize = change.batches.iter().map(|batch| batch.sealed.public.len() + batch.sealed.phi.len()).sum();
+        if !self.reserve.is_worth(size_bytes) || !had_reserve || self.reserve.give_up().is_err() {
             return Err(CommitError::DiskFull);
         }
         tracing::error!("the disk is full; the reserve is given up for records of reads and administration, and events are refused");
@@ -182,14 +188,14 @@ impl Worker {
         let mut change = Change::default();
         let mut commit = Group::new(self.state.frontier.size());
         let mut members = Vec::with_capacity(group.len());
+        let publication = Arc::clone(&self.publication);
+        let leaves = publication.leaves();
         for mut submitted in group {
             match self.add(&mut commit, &mut change, &mut submitted, &leaves) {
                 Ok(outcomes) => members.push(Member { submitted, outcomes }),
                 Err(error) => submitted.reply.send(Err(error)),
             }
         }
-        let publication = Arc::clone(&self.publication);
-        let leaves = publication.leaves();
         // Repeats alone change nothing, so nothing needs to be synced.
         if commit.placed.is_empty() && change.rows.is_empty() && change.remove_batches.is_empty() {
             members.into_iter().for_each(|Member { submitted, outcomes }| submitted.reply.send(Ok(outcomes)));
@@ -236,12 +242,6 @@ impl Worker {
         Ok(outcomes)
     }
 
-    /// Extends the frontier and seals what was placed. Gives the state after it.
-    fn seal(&mut self, placed: &[Placed], change: &mut Change) -> Result<State, CommitError> {
-        let mut state = self.state.clone();
-        let key_set = if placed.is_empty() { 0 } else { self.key_set(&mut state)? };
-        for Placed { first_index, batch } in placed {
-            let sealed = batch.seal(*first_index, key_set, &self.keys, &self.phi, &*self.random);
     /// The leaf hash of an event, from its stored bytes.
     fn stored_leaf(&self, index: u64) -> Option<Hash> {
         let snapshot = self.snapshots.load();
@@ -254,6 +254,12 @@ impl Worker {
         Some(leaf_hash(&commit(&bytes(1)?, &bytes(3)?, &salt(0)?, &salt(2)?)))
     }
 
+    /// Extends the frontier and seals what was placed. Gives the state after it.
+    fn seal(&mut self, placed: &[Placed], change: &mut Change) -> Result<State, CommitError> {
+        let mut state = self.state.clone();
+        let key_set = if placed.is_empty() { 0 } else { self.key_set(&mut state)? };
+        for Placed { first_index, batch } in placed {
+            let sealed = batch.seal(*first_index, key_set, &self.keys, &self.phi, &*self.random);
             let sealed = sealed.map_err(|error| CommitError::Failed(error.to_string()))?;
             let count = u32::try_from(batch.len()).unwrap_or(u32::MAX);
             change.batches.push(StoredBatch { first_index: *first_index, count, key_set, sealed });
@@ -267,12 +273,6 @@ impl Worker {
     fn key_set(&mut self, state: &mut State) -> Result<u64, CommitError> {
         let month = month(self.clock.now());
         if month > state.epoch {
-            state.epoch = month;
-        }
-        match self.keys.set_for(&state.epoch, STANDARD_CLASS) {
-            Some(set) => Ok(set),
-            None => self.new_key_set(&state.epoch.clone()),
-        }
             if !state.epoch.is_empty() && months(&month).saturating_sub(months(&state.epoch)) > 1 {
                 tracing::warn!(
                     from = state.epoch,
@@ -280,6 +280,12 @@ impl Worker {
                     "the clock has jumped by months; events are kept under the new month from now on, for it never goes back"
                 );
             }
+            state.epoch = month;
+        }
+        match self.keys.set_for(&state.epoch, STANDARD_CLASS) {
+            Some(set) => Ok(set),
+            None => self.new_key_set(&state.epoch.clone()),
+        }
     }
 
     fn new_key_set(&mut self, epoch: &str) -> Result<u64, CommitError> {
@@ -380,13 +386,13 @@ fn refuse_ingest(group: Vec<Submitted>) -> Vec<Submitted> {
     duty
 }
 
-/// `2026-11` of a time.
-pub(crate) fn month(time: Timestamp) -> String {
-    time.to_string().chars().take(7).collect()
-}
 /// The number of the month in `2026-11`, since the year 0.
 fn months(epoch: &str) -> u32 {
     let (year, month) = epoch.split_once('-').unwrap_or_default();
     year.parse::<u32>().unwrap_or(0).saturating_mul(12).saturating_add(month.parse().unwrap_or(0))
 }
 
+/// `2026-11` of a time.
+pub(crate) fn month(time: Timestamp) -> String {
+    time.to_string().chars().take(7).collect()
+}

@@ -212,6 +212,11 @@ impl Publication {
         }
     }
 
+    /// Has the publisher's thread ended?
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
     /// Publishes without waiting for the interval. Says what a round that began after the call came to.
     pub fn publish_now(&self) -> Result<Arc<Published>, String> {
         let mut state = self.lock();
@@ -238,11 +243,6 @@ impl Publication {
         state.in_round = !state.stopping;
         state.in_round
     }
-    /// Has the publisher's thread ended?
-    pub(crate) fn has_ended(&self) -> bool {
-        self.lock().ended
-    }
-
 
     /// Waits for the rest of the interval; after a failure at least a tenth of a second.
     pub(super) fn pause(&self, interval: Duration) {

@@ -481,7 +481,10 @@ impl Loader<'_> {
                 continue;
             }
             if part.end() > size {
-                self.fatal(&format!("events {} to {}", part.first_index(), part.end().saturating_sub(1)), "the state row does not know them");
+                self.fatal(
+                    &format!("events {} to {}", part.first_index(), part.end().saturating_sub(1)),
+                    "the state row does not know them",
+                );
                 continue;
             }
             self.fill(&mut whole, next, part.first_index());

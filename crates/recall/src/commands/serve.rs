@@ -78,7 +78,11 @@ impl Running {
         }
         let engine =
             Engine::new(Limits::default(), &Key32::random(&SystemRandom)).map_err(|error| Failure::unreachable(error.to_string()))?;
-        let app = App::new(trail, engine, Arc::new(SystemClock), Arc::new(SystemRandom), metrics);
+        let app = App::new(trail, engine, Arc::new(SystemClock), Arc::new(SystemRandom), metrics, door);
+        if let (true, Some(reason)) = (app.unrecorded, app.trail.read_only()) {
+            output::note(&format!("recall: the trail is read-only: {reason}"));
+            output::note("recall: what you read in it now is NOT RECORDED in it");
+        }
         let router = router(&app, door);
         let running = Self { runtime, app, router };
         running.name_recovery()?;
@@ -165,6 +169,9 @@ pub fn run(options: &Serve, as_json: bool) -> Result<(), Failure> {
     let app = Arc::clone(&running.app);
     if let Some(reason) = app.trail.not_ready() {
         output::note(&format!("recall: {reason}"));
+    }
+    for damage in app.trail.degraded() {
+        output::note(&format!("recall: {damage}"));
     }
     let schedule = Schedule::start(Arc::clone(&app), settings.verify_every, running.runtime.handle().clone());
     let served = running.block_on(serve(&app, running.router.clone(), settings.listen, as_json));

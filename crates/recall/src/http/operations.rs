@@ -27,7 +27,8 @@ pub async fn livez() -> Response {
 /// `GET /readyz`: it can do its work, or why not.
 pub async fn readyz(State(app): State<Shared>) -> Result<Response, Problem> {
     match app.trail.not_ready() {
-        None => Ok(text("ok\n".into())),
+        None if app.trail.degraded().is_empty() => Ok(text("ok\n".into())),
+        None => Ok(text("degraded: a part of what is stored cannot be read or told from repeats; see /v1/integrity\n".into())),
         Some(reason) => Err(Problem::unavailable(reason)),
     }
 }
