@@ -46,6 +46,9 @@ const EXPECTATION: &str = "source.expected_every_s/";
 /// The row of kind `Setting` that holds the checkpoint that a recovery left behind, until an event names it.
 pub(crate) const RECOVERED_FROM: &str = "recovered_from";
 
+/// The row of kind `Setting` that holds what was found damaged in the catalog and repaired, until an event says so.
+pub(crate) const DAMAGE_FOUND: &str = "damage_found";
+
 /// The row that keeps the expected interval of a source.
 pub(crate) fn expectation_row(source: &str, every_s: Option<u64>) -> RowChange {
     let name = format!("{EXPECTATION}{source}");
@@ -274,6 +277,17 @@ impl Trail {
     /// The row change that goes with the event which names `recovered_from`.
     pub fn recovery_named() -> RowChange {
         RowChange::remove(Kind::Setting, RECOVERED_FROM)
+    }
+
+    /// What was found damaged in the catalog, dropped and repaired, until an event that says so is stored together with
+    /// `Trail::damage_named`.
+    pub fn damage_found(&self) -> Option<String> {
+        self.row(Kind::Setting, DAMAGE_FOUND).and_then(|found| String::from_utf8(found.to_vec()).ok())
+    }
+
+    /// The row change that goes with the event which tells of `damage_found`.
+    pub fn damage_named() -> RowChange {
+        RowChange::remove(Kind::Setting, DAMAGE_FOUND)
     }
 
     /// The clock it was opened with.

@@ -14,9 +14,9 @@ use thiserror::Error;
 
 use super::erasure::Erasures;
 use super::judge::{self, judge};
-use super::{EXPECTATION, Folder, FolderLock, LockError, Running, SOURCES_AS_OF, Trail};
+use super::{DAMAGE_FOUND, EXPECTATION, Folder, FolderLock, LockError, Running, SOURCES_AS_OF, Trail};
 use crate::batch::Encoder;
-use crate::catalog::{ApplyError, Catalog, CatalogError, Change, Damage, Kind, Rows, State};
+use crate::catalog::{ApplyError, Catalog, CatalogError, Change, Damage, Kind, RowChange, Rows, State};
 use crate::committer::{Committer, Worker};
 use crate::compactor::{self, Compactor};
 use crate::dedupe::{Dedupe, Lost, RunRow};
@@ -231,7 +231,7 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         (None, Some(state)) => {
             let mut state = state;
             if catalog.needs_repair()
-                && let Err(error) = catalog.apply(Step::CatalogWrite, &Change::default(), &mut state)
+                && let Err(error) = catalog.apply(Step::CatalogWrite, &repair(&trail.damage), &mut state)
             {
                 tracing::warn!(%error, "the catalog could not be repaired; the next commit tries again");
             }
@@ -246,6 +246,14 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         trail.finish_erasures(&running.committer.handle())?;
     }
     Ok(trail)
+}
+
+/// What goes with the repair of a catalog: what was found, since afterwards it is found no more.
+fn repair(damage: &[Damage]) -> Change {
+    const FOUND_CHARS: usize = 4_000;
+    let found = damage.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let found: String = found.chars().take(FOUND_CHARS).collect();
+    Change { rows: vec![RowChange::put(Kind::Setting, DAMAGE_FOUND, found)], ..Change::default() }
 }
 
 /// What an earlier process left in the catalog's log may be there in memory alone, if its sync failed: before anything is built on it,

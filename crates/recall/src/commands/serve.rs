@@ -86,6 +86,7 @@ impl Running {
         let router = router(&app, door);
         let running = Self { runtime, app, router };
         running.name_recovery()?;
+        running.name_damage()?;
         Ok(running)
     }
 
@@ -96,6 +97,17 @@ impl Running {
         let target = serde_json::json!({"type": "recall:log", "id": trail.keys().origin()});
         let record = Record::new(Identity::machine().actor(), "recall.recover", "U", target).stating(&left_behind);
         let recorded = self.block_on(self.app.record(record, vec![Trail::recovery_named()]));
+        recorded.map(drop).map_err(|problem| Failure::unreachable(problem.detail()))
+    }
+
+    /// What was found damaged in the catalog is repaired, and then only this event tells of it.
+    fn name_damage(&self) -> Result<(), Failure> {
+        let trail = &self.app.trail;
+        let (Some(found), None) = (trail.damage_found(), trail.read_only()) else { return Ok(()) };
+        output::note(&format!("recall: damage was found, and what could not be read was dropped: {found}"));
+        let target = serde_json::json!({"type": "recall:log", "id": trail.keys().origin()});
+        let record = Record::new(Identity::machine().actor(), "recall.damage", "U", target).stating(&found);
+        let recorded = self.block_on(self.app.record(record, vec![Trail::damage_named()]));
         recorded.map(drop).map_err(|problem| Failure::unreachable(problem.detail()))
     }
 

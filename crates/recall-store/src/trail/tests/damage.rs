@@ -147,11 +147,17 @@ fn a_row_that_nothing_is_built_on_is_dropped_and_the_trail_goes_on() {
         sql(&stage, &format!("UPDATE row SET value = zeroblob(90) WHERE kind = {kind}"));
         let trail = stage.open();
         assert!(!trail.damage().is_empty() && trail.read_only().is_none(), "kind {kind}: {:?}", trail.read_only());
+        let found = trail.damage_found().unwrap();
+        assert!(found.contains(&trail.damage()[0].to_string()), "{found}");
         store(&trail, 3..6).unwrap();
         trail.publish_now().unwrap();
         drop(trail);
         let trail = stage.open();
         assert_eq!((trail.damage(), trail.not_ready(), trail.size()), (&[][..], None, 6), "kind {kind}");
+        // Until an event says so.
+        assert_eq!(trail.damage_found().as_ref(), Some(&found));
+        trail.submit_and_wait(Submission { rows: vec![Trail::damage_named()], ..duty(&trail, 9) }).unwrap().unwrap();
+        assert_eq!(trail.damage_found(), None);
     }
 }
 
