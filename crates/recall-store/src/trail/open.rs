@@ -513,7 +513,7 @@ impl Loader<'_> {
             let mut next = part.first_index();
             let after = runs.partition_point(|run| run.range().end <= next);
             let covered = runs.iter().skip(after).map(RunRow::range).take_while(|range| range.start < part.end());
-            for range in covered.chain([part.end()..part.end()]) {
+            for range in covered.chain(std::iter::once(part.end()..part.end())) {
                 if next < range.start {
                     match lost.last_mut() {
                         Some(last) if last.range.end == next && last.for_good == for_good => last.range.end = range.start,

@@ -156,6 +156,6 @@ fn a_trail_that_cannot_be_written_is_read_by_its_administrator_alone_and_loudly(
     let server = Server::start(&["--data", data]);
     server.get("/v1/events?q=source:urn:ehr:test", &reader).problem(503);
     server.get("/readyz", "").problem(503);
-    drop(server.stop());
+    let _ = server.stop();
     fails(3, &["token", "create", "--role", "ingest", "--name", "x", "--data", data]);
 }

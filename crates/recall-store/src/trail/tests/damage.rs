@@ -2,11 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::path::PathBuf;
-use std::time::Instant;
 
 use rusqlite::Connection;
 
-use super::support::{Stage, batch, ingest, store};
+use super::support::{Stage, batch, ingest, store, until};
 use super::{Class, CommitError, SOON, Status, Submission, Trail, all, contents};
 use crate::trail::OpenOptions;
 
@@ -41,11 +40,7 @@ fn with_segment() -> Stage {
 
 /// Waits until nothing is being made again.
 fn mended(trail: &Trail) {
-    let begun = Instant::now();
-    while trail.dedupe.broken().is_some() {
-        assert!(begun.elapsed() < SOON, "{:?}", trail.degraded());
-        std::thread::yield_now();
-    }
+    until(|| trail.dedupe.broken().is_none());
 }
 
 fn check_whole(stage: &Stage, trail: &Trail, size: u64) {

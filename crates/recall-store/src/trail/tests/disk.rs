@@ -4,22 +4,12 @@
 use std::io::{self, ErrorKind};
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::time::Instant;
 
-use super::support::{Stage, When, batch, ingest, store};
-use super::{Class, CommitError, Kind, RowChange, SOON, Submission, SubmitError};
+use super::support::{Stage, When, batch, ingest, store, until};
+use super::{Class, CommitError, Kind, RowChange, Submission, SubmitError};
 use crate::committer::QUEUE_BYTES;
 use crate::seams::{Faults, Step};
 use crate::trail::{OpenOptions, Trail};
-
-/// Waits for what another thread is about to do.
-fn until(done: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < SOON);
-        std::thread::yield_now();
-    }
-}
 
 fn duty(trail: &Trail, number: u64) -> Submission {
     Submission::events(vec![batch(trail, number..number + 1)], Class::Duty)

@@ -186,6 +186,15 @@ pub(crate) fn ingest(trail: &Trail, numbers: Range<u64>) -> Submission {
     Submission::events(vec![batch(trail, numbers)], Class::Ingest)
 }
 
+/// Waits for what another thread is about to do; twenty seconds at most.
+pub(crate) fn until(done: impl Fn() -> bool) {
+    let came = (0..20_000).any(|_| {
+        std::thread::park_timeout(Duration::from_millis(1));
+        done()
+    });
+    assert!(came, "what was waited for did not come");
+}
+
 /// Stores the clinic's events and waits.
 pub(crate) fn store(trail: &Trail, numbers: Range<u64>) -> Result<Vec<Outcome>, CommitError> {
     trail.submit_and_wait(ingest(trail, numbers)).unwrap()
