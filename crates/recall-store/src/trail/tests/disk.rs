@@ -133,6 +133,8 @@ fn a_full_disk_is_looked_at_again_although_nobody_comes() {
     let trail = stage.open();
     stage.faults.fail_as(Step::CatalogWrite, When::Before, 0, 1, ErrorKind::StorageFull);
     trail.submit_and_wait(duty(&trail, 0)).unwrap().unwrap();
+    // The publisher has nothing more to ask of the committer.
+    trail.publish_now().unwrap();
     assert!(trail.not_ready().is_some());
     stage.clock.advance(2);
     until(|| trail.not_ready().is_none());
