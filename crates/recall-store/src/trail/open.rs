@@ -204,9 +204,6 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
     let publication = Arc::new(Publication::new(LogFolder(folder.log()), signed.size(), judgement.published));
     publication.add(loaded.pending);
     let snapshots = Arc::new(Snapshots::new(Snapshot::new(loaded.parts)?));
-    for damage in &loaded.damage {
-        tracing::error!(%damage, "the trail is damaged");
-    }
     let mut trail = Trail {
         folder,
         root: options.root.clone(),
@@ -228,32 +225,40 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
     trail.running = match (reason, loaded.state) {
         (Some(reason), _) => Err(reason),
         (None, None) => Err("the state row is missing from the catalog; restore it from a backup".to_owned()),
-        (None, Some(state)) => {
-            let mut state = state;
-            if catalog.needs_repair()
-                && let Err(error) = catalog.apply(Step::CatalogWrite, &repair(&trail.damage), &mut state)
-            {
-                tracing::warn!(%error, "the catalog could not be repaired; the next commit tries again");
-            }
+        (None, Some(mut state)) => {
+            repair(&mut catalog, &mut state, &trail.damage);
             let start = Start { catalog, state, signed: loaded.signed, backlog: loaded.backlog, run_ids };
             Ok(start.threads(&trail, &options)?)
         }
     };
-    if let Some(month) = trail.month_ahead() {
-        tracing::warn!(month, "new events are kept under a month that the clock has not reached; see that the clock is right");
-    }
+    warn(&trail);
     if let Ok(running) = &trail.running {
         trail.finish_erasures(&running.committer.handle())?;
     }
     Ok(trail)
 }
 
-/// What goes with the repair of a catalog: what was found, since afterwards it is found no more.
-fn repair(damage: &[Damage]) -> Change {
+/// Writes what is whole of the kinds that were damaged. What was found goes with it, since afterwards it is found no more.
+fn repair(catalog: &mut Catalog, state: &mut State, damage: &[Damage]) {
     const FOUND_CHARS: usize = 4_000;
+    if !catalog.needs_repair() {
+        return;
+    }
     let found = damage.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let found: String = found.chars().take(FOUND_CHARS).collect();
-    Change { rows: vec![RowChange::put(Kind::Setting, DAMAGE_FOUND, found)], ..Change::default() }
+    let change = Change { rows: vec![RowChange::put(Kind::Setting, DAMAGE_FOUND, found)], ..Change::default() };
+    if let Err(error) = catalog.apply(Step::CatalogWrite, &change, state) {
+        tracing::warn!(%error, "the catalog could not be repaired; the next commit tries again");
+    }
+}
+
+fn warn(trail: &Trail) {
+    for damage in &trail.damage {
+        tracing::error!(%damage, "the trail is damaged");
+    }
+    if let Some(month) = trail.month_ahead() {
+        tracing::warn!(month, "new events are kept under a month that the clock has not reached; see that the clock is right");
+    }
 }
 
 /// What an earlier process left in the catalog's log may be there in memory alone, if its sync failed: before anything is built on it,
