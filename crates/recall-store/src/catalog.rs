@@ -9,7 +9,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use row::{Kind, RowChange};
 pub use state::State;
 
 use crate::fresh::StoredBatch;
+use crate::reserve;
 use crate::seal::SealError;
 use crate::seams::{Faults, Random, Step, guarded};
 use crate::secret::Key32;
@@ -60,6 +62,12 @@ pub enum CatalogError {
         path: PathBuf,
         /// What it said.
         cause: rusqlite::Error,
+    },
+    /// Changes in the log that a medium which can't be written can't show.
+    #[error("{path} has changes in its log ({path}-wal) that can't be read on a medium that can't be written; copy the folder to one that can, and open it there", path = path.display())]
+    Unmerged {
+        /// The file.
+        path: PathBuf,
     },
     /// Another program's file, or a later version's.
     #[error("{path} is not a catalog of this version ({what}); use the version of recall that made it", path = path.display())]
@@ -155,6 +163,18 @@ pub struct Catalog {
     random: Arc<dyn Random>,
     faults: Arc<dyn Faults>,
     rows: Rows,
+    rewrite: Rewrite,
+    /// Makes the last room there is on a full disk, if it was not made before.
+    last_room: Option<LastRoom>,
+}
+
+type LastRoom = Box<dyn FnMut() + Send>;
+
+/// What the next transaction writes anew, because a part of it was found damaged.
+#[derive(Default, Clone)]
+struct Rewrite {
+    kinds: BTreeSet<Kind>,
+    strays: bool,
 }
 
 /// What a transaction is going to write of one row.
@@ -166,6 +186,7 @@ struct PlannedRow {
 }
 
 struct Plan {
+    rewrite: Rewrite,
     rows: Vec<PlannedRow>,
     heads: Vec<(Kind, Head, Vec<u8>)>,
 }
@@ -197,14 +218,23 @@ impl Catalog {
         Ok(Self::assemble(path, conn, key, random, faults))
     }
 
-    /// Opens it for reading alone. A copy on a medium that can't be written is read as it lies there.
+    /// Opens it for reading alone, as it is now: whatever is read of it is of one moment, also while another process writes. A copy on a medium that can't be written is read as it lies there.
     pub fn open_read_only(path: &Path, key: Key32, random: Arc<dyn Random>, faults: Arc<dyn Faults>) -> Result<Self, CatalogError> {
         let conn = connect_read_only(path)?;
         Ok(Self::assemble(path, conn, key, random, faults))
     }
 
     fn assemble(path: &Path, conn: Connection, key: Key32, random: Arc<dyn Random>, faults: Arc<dyn Faults>) -> Self {
-        Self { conn: Some(conn), path: path.to_owned(), sealer: Sealer::new(key), random, faults, rows: Rows::default() }
+        Self {
+            conn: Some(conn),
+            path: path.to_owned(),
+            sealer: Sealer::new(key),
+            random,
+            faults,
+            rows: Rows::default(),
+            rewrite: Rewrite::default(),
+            last_room: None,
+        }
     }
 
     /// The rows, for readers.
@@ -214,7 +244,8 @@ impl Catalog {
 
     /// Does `change` and writes `state`, in one transaction that is synced when this returns. `step` says which step of a commit it is.
     /// After an error that leaves the outcome open, the catalog is opened anew and the state row asked; so `Ok` means kept, `Full` and
-    /// `Failed` mean not kept.
+    /// `Failed` mean not kept. A change that is there although its sync failed may be there in memory alone: it counts as kept only once
+    /// it is settled.
     pub fn apply(&mut self, step: Step, change: &Change, state: &mut State) -> Result<(), ApplyError> {
         let before = self.state_version();
         if self.conn.is_none() {
@@ -225,13 +256,44 @@ impl Catalog {
         let written = guarded(&*faults, step, || self.write(change, &plan));
         match written {
             Ok(()) => {}
-            Err(ApplyError::Full) if !self.is_kept(before)? => return Err(ApplyError::Full),
-            Err(ApplyError::Failed(what)) if !self.is_kept(before)? => return Err(ApplyError::Failed(what)),
+            Err(ApplyError::Full) if !self.is_kept_after_all(before)? => return Err(ApplyError::Full),
+            Err(ApplyError::Failed(what)) if !self.is_kept_after_all(before)? => {
+                return Err(if reserve::is_full(self.folder(), &*self.faults) { ApplyError::Full } else { ApplyError::Failed(what) });
+            }
             Err(ApplyError::Unknown(what)) => return Err(ApplyError::Unknown(what)),
-            Err(_) => {}
+            Err(_) => self.settle().map_err(|error| {
+                self.conn = None;
+                ApplyError::Unknown(error.to_string())
+            })?,
         }
+        self.rewrite = Rewrite::default();
         self.remember(plan);
         Ok(())
+    }
+
+    /// Says how room is made where the disk is too full even to open the catalog anew.
+    pub(crate) fn set_last_room(&mut self, last_room: LastRoom) {
+        self.last_room = Some(last_room);
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("."))
+    }
+
+    /// As `is_kept`; on a disk that is too full for it, in the last room.
+    fn is_kept_after_all(&mut self, before: u64) -> Result<bool, ApplyError> {
+        let unknown = match self.is_kept(before) {
+            Err(unknown) => unknown,
+            known => return known,
+        };
+        if !reserve::is_full(self.folder(), &*self.faults) {
+            return Err(unknown);
+        }
+        match &mut self.last_room {
+            None => return Err(unknown),
+            Some(make) => make(),
+        }
+        self.is_kept(before)
     }
 
     fn plan(&self, change: &Change, state: &mut State) -> Result<Plan, ApplyError> {
@@ -239,7 +301,7 @@ impl Catalog {
         let mut heads = cache.heads;
         let latest: BTreeMap<(Kind, &str), Option<&[u8]>> =
             change.rows.iter().map(|row| ((row.kind, row.name.as_str()), row.value.as_deref())).collect();
-        let mut rows = Vec::with_capacity(latest.len() + 1);
+        let mut rows = self.plan_rewrite(&cache)?;
         for ((kind, name), value) in latest {
             rows.extend(self.plan_row(&cache, &mut heads, kind, name, value)?);
         }
@@ -249,11 +311,29 @@ impl Catalog {
         rows.extend(self.plan_row(&cache, &mut heads, Kind::State, STATE, Some(&state.encode()))?);
         let mut sealed = Vec::new();
         for ((kind, head), old) in Kind::ALL.into_iter().zip(&heads).zip(&cache.heads) {
-            if head != old {
+            if head != old || self.rewrite.kinds.contains(&kind) {
                 sealed.push((kind, *head, self.sealer.seal_head(&*self.random, kind, head)?));
             }
         }
-        Ok(Plan { rows, heads: sealed })
+        Ok(Plan { rewrite: self.rewrite.clone(), rows, heads: sealed })
+    }
+
+    /// The rows that are left of the kinds that were damaged, as they are.
+    fn plan_rewrite(&self, cache: &Cache) -> Result<Vec<PlannedRow>, ApplyError> {
+        let mut rows = Vec::new();
+        for kind in &self.rewrite.kinds {
+            for (name, row) in cache.rows(*kind).into_iter().flatten() {
+                let sealed = self.sealer.seal_row(&*self.random, *kind, &row.key, row.version, name, &row.value)?;
+                let put = Some((row.version, sealed, Arc::clone(&row.value)));
+                rows.push(PlannedRow { kind: *kind, key: row.key, name: name.clone(), put });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Was something found damaged that the next transaction repairs?
+    pub fn needs_repair(&self) -> bool {
+        self.rewrite.strays || !self.rewrite.kinds.is_empty()
     }
 
     fn plan_row(
@@ -305,6 +385,13 @@ impl Catalog {
                 let mut delete = transaction.prepare_cached("DELETE FROM batch WHERE first_index >= ? AND first_index < ?")?;
                 delete.execute([sql(range.start)?, sql(range.end)?])?;
             }
+            for kind in &plan.rewrite.kinds {
+                transaction.execute("DELETE FROM row WHERE kind = ?", [kind.number()])?;
+            }
+            if plan.rewrite.strays {
+                transaction.execute("DELETE FROM row WHERE kind NOT IN (1, 2, 3, 4, 5, 6, 7, 8, 9)", [])?;
+                transaction.execute("DELETE FROM head WHERE kind NOT IN (1, 2, 3, 4, 5, 6, 7, 8, 9)", [])?;
+            }
             let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO row (kind, key, value) VALUES (?, ?, ?)")?;
             for row in &plan.rows {
                 match &row.put {
@@ -351,7 +438,9 @@ impl Catalog {
             let _ = conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);
         }
         let unknown = |what: String| ApplyError::Unknown(what);
-        let conn = connect(&self.path).map_err(|error| unknown(error.to_string()))?;
+        let faults = Arc::clone(&self.faults);
+        let reopen = || connect(&self.path).map_err(|error| unknown(error.to_string()));
+        let conn = guarded(&*faults, Step::CatalogReopen, reopen).map_err(|error| unknown(error.to_string()))?;
         let key = self.sealer.row_key(Kind::State, STATE);
         let found = conn.query_row("SELECT value FROM row WHERE kind = ? AND key = ?", params![Kind::State.number(), key], |row| {
             row.get::<_, Vec<u8>>(0)
@@ -378,6 +467,26 @@ impl Catalog {
         }
     }
 
+    /// Puts on the disk whatever this connection reads, by writing it a second time. After a failed sync the system may hold the log's
+    /// pages in memory as if they were written, and a later sync of the same pages says that all is well; only bytes that are written
+    /// anew are synced anew. So the log is merged into the file, which is synced, and emptied, and that is synced too, lest an older log
+    /// comes back over the newer file.
+    pub fn settle(&mut self) -> Result<(), ApplyError> {
+        let faults = Arc::clone(&self.faults);
+        guarded(&*faults, Step::CatalogSettle, || {
+            let conn = self.conn.as_ref().ok_or_else(|| ApplyError::Failed("no connection".to_owned()))?;
+            let busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0))?;
+            if busy != 0 {
+                return Err(ApplyError::Failed("another process reads the catalog, so that its log can't be merged".to_owned()));
+            }
+            match File::open(log_of(&self.path)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                log => log?.sync_all()?,
+            }
+            Ok(())
+        })
+    }
+
     /// Merges the log into the file and gives freed pages back, for a clean stop.
     pub fn tidy(&mut self) -> Result<(), ApplyError> {
         let Some(conn) = &self.conn else { return Ok(()) };
@@ -385,6 +494,13 @@ impl Catalog {
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }
+}
+
+/// SQLite's log beside the file.
+fn log_of(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push("-wal");
+    PathBuf::from(name)
 }
 
 fn sql(number: u64) -> Result<i64, ApplyError> {
@@ -405,12 +521,12 @@ fn connect_read_only(path: &Path) -> Result<Connection, CatalogError> {
     let sqlite = |cause| CatalogError::Sqlite { path: path.to_owned(), cause };
     let usable = |conn: Connection| -> Result<Connection, CatalogError> {
         check_marks(path, &conn)?;
-        conn.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON;").map_err(sqlite)?;
+        conn.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; BEGIN").map_err(sqlite)?;
         Ok(conn)
     };
     match Connection::open_with_flags(path, flags).map_err(sqlite).and_then(usable) {
         Err(CatalogError::Sqlite { cause, .. }) if is_unwritable(&cause) => {
-            let uri = immutable_uri(path);
+            let uri = immutable_uri(path)?;
             Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI).map_err(sqlite).and_then(usable)
         }
         other => other,
@@ -422,9 +538,13 @@ fn is_unwritable(cause: &rusqlite::Error) -> bool {
 }
 
 /// SQLite can't make its `-shm` file on a read-only medium; a file that nobody changes needs none.
-fn immutable_uri(path: &Path) -> String {
+fn immutable_uri(path: &Path) -> Result<String, CatalogError> {
     use std::fmt::Write as _;
     use std::os::unix::ffi::OsStrExt as _;
+    // As it never looks at the log, it would show an older catalog.
+    if std::fs::metadata(log_of(path)).is_ok_and(|log| log.len() > 0) {
+        return Err(CatalogError::Unmerged { path: path.to_owned() });
+    }
     let mut uri = "file:".to_owned();
     for byte in path.as_os_str().as_bytes() {
         match byte {
@@ -435,7 +555,7 @@ fn immutable_uri(path: &Path) -> String {
         }
     }
     uri.push_str("?immutable=1");
-    uri
+    Ok(uri)
 }
 
 fn check_marks(path: &Path, conn: &Connection) -> Result<(), CatalogError> {

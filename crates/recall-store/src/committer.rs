@@ -21,19 +21,23 @@ use crate::batch::Batch;
 use crate::catalog::{ApplyError, Change, RowChange};
 use crate::seams::Step;
 use queue::{Job, Queue};
-pub(crate) use work::{Parts, Worker};
+pub(crate) use work::{Parts, Worker, month};
 
 pub use queue::{QUEUE_BYTES, SubmitError};
 
 /// Events in memory that wait for a segment, or for publication, before ingest is told to wait.
 pub const FRESH_LIMIT: u64 = 4 * 262_144;
 
+/// Bytes of memory that events in no segment take, about, before ingest is told to wait. Three segments' worth: one in the making, one that
+/// gathers, and room for a disk that is slow.
+pub const FRESH_BYTES: u64 = 512 << 20;
+
 /// What kind of record it is: decides who gets the last room on a full disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Events that senders bring.
     Ingest,
-    /// Records of reads, of administration and of erasure.
+    /// Records of reads, of administration and of erasure. This process made their ids, at random.
     Duty,
 }
 
@@ -94,6 +98,10 @@ pub enum CommitError {
     /// The catalog or the keyring refused.
     #[error("the events could not be stored: {0}; see the disk and the log, then send them again")]
     Failed(String),
+    /// Whether they repeat others can't be told: the index of repeats is damaged. It is made again, if the events that it is about are
+    /// whole. Records of reads, of administration and of erasure are stored all the same.
+    #[error("the events are not stored: {0}")]
+    Repeats(String),
     /// Whether it is stored is unknown.
     #[error("whether the events are stored is unknown: {0}; send them again, repeats are recognised")]
     Unknown(String),

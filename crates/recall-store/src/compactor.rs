@@ -13,10 +13,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use crate::batch::Encoder;
+use crate::catalog::Rows;
 use crate::committer::Handle;
 use crate::dedupe::{Dedupe, RUN};
 use crate::durable;
@@ -33,6 +35,8 @@ use work::Work;
 pub struct Options {
     /// Fresh events that make a segment.
     pub segment_events: u64,
+    /// Bytes of memory that fresh events take at which they make one, however few they are.
+    pub segment_bytes: u64,
     /// Small batches in memory are joined when so many follow one another…
     pub join_parts: usize,
     /// …into one of at most so many events.
@@ -51,6 +55,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             segment_events: 262_144,
+            segment_bytes: 160 << 20,
             join_parts: 64,
             join_events: 8_192,
             merge_width: 8,
@@ -67,12 +72,16 @@ pub struct Wiring {
     pub folder: PathBuf,
     /// Its keys.
     pub keys: Arc<Keys>,
+    /// Makes what tells repeats.
+    pub encoder: Encoder,
     /// What readers see.
     pub snapshots: Arc<Snapshots>,
     /// The index of repeats.
     pub dedupe: Arc<Dedupe>,
     /// What is in the signed tree.
     pub publication: Arc<Publication>,
+    /// The catalog's rows.
+    pub rows: Rows,
     /// The way to the catalog.
     pub handle: Handle,
     /// Failure, in tests.
@@ -92,9 +101,32 @@ pub struct Paused {
 
 #[derive(Default)]
 struct Shared {
-    requests: Mutex<Vec<Flush>>,
+    requests: Mutex<Requests>,
     wake: Condvar,
     stop: AtomicBool,
+}
+
+#[derive(Default)]
+struct Requests {
+    waiting: Vec<Flush>,
+    ended: bool,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Requests> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets go of all who wait when the thread ends, however it ends.
+struct End<'a>(&'a Shared);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        let mut requests = self.0.lock();
+        requests.ended = true;
+        requests.waiting.clear();
+    }
 }
 
 /// The running compactor.
@@ -116,9 +148,20 @@ impl Compactor {
     /// batches are all in the signed tree.
     pub fn flush(&self, key_sets: Vec<u64>) -> Result<Paused, String> {
         let (sender, receiver) = sync_channel(1);
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).push((key_sets, sender));
+        {
+            let mut requests = self.shared.lock();
+            requests.waiting.push((key_sets, sender));
+            if requests.ended {
+                requests.waiting.clear();
+            }
+        }
         self.shared.wake.notify_all();
-        receiver.recv().unwrap_or_else(|_| Err("the trail is closing".to_owned()))
+        receiver.recv().unwrap_or_else(|_| Err("the compactor has ended; start the trail again".to_owned()))
+    }
+
+    /// Has the thread ended, by `stop` or by a mistake in here?
+    pub fn has_ended(&self) -> bool {
+        self.shared.lock().ended
     }
 
     /// Ends the thread; work under way is given up. Calling it again does nothing.
@@ -130,7 +173,6 @@ impl Compactor {
             // After a panic there is nothing more to wait for.
             let _ = thread.join();
         }
-        self.shared.requests.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
 
@@ -141,16 +183,16 @@ impl Drop for Compactor {
 }
 
 fn run(shared: &Shared, mut work: Work) {
+    let _end = End(shared);
     if let Err(error) = work.prepare() {
         tracing::warn!(%error, "not all filters of seen ids could be built; ingest is slower for it");
     }
     let mut pause = Duration::ZERO;
     while !shared.stop.load(Ordering::Relaxed) {
         let requests = {
-            let waiting = shared.requests.lock().unwrap_or_else(PoisonError::into_inner);
-            let idle = |requests: &mut Vec<Flush>| requests.is_empty() && !shared.stop.load(Ordering::Relaxed);
-            let (mut waiting, _) = shared.wake.wait_timeout_while(waiting, pause, idle).unwrap_or_else(PoisonError::into_inner);
-            std::mem::take(&mut *waiting)
+            let idle = |requests: &mut Requests| requests.waiting.is_empty() && !shared.stop.load(Ordering::Relaxed);
+            let (mut requests, _) = shared.wake.wait_timeout_while(shared.lock(), pause, idle).unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut requests.waiting)
         };
         for (key_sets, answer) in requests {
             let (until_dropped, pause) = sync_channel(0);

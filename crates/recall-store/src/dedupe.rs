@@ -8,11 +8,13 @@ mod run;
 mod tests;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::batch::Identity;
 use crate::durable;
@@ -82,37 +84,150 @@ pub struct Dedupe {
 #[derive(Default)]
 struct State {
     fresh: HashMap<u128, Seen>,
-    /// Oldest first, contiguous.
+    /// Oldest first. Between them are events whose identities are lost.
     runs: Vec<Arc<Run>>,
+    lost: Vec<Lost>,
+}
+
+/// Events whose identities nothing here knows: whether another event repeats one of them can't be told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Lost {
+    /// Their indexes.
+    pub range: Range<u64>,
+    /// What is wrong, and where.
+    pub what: String,
+    /// Their content is lost too, so that only a backup has them.
+    pub for_good: bool,
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (self.range.start, self.range.end.saturating_sub(1));
+        let remedy = if self.for_good { "restore it from a backup" } else { "it is being made again" };
+        write!(out, "whether an event repeats one of the events {first} to {last} can't be told: {}; {remedy}", self.what)
+    }
+}
+
+/// Why it can't be told whether an event was seen before.
+#[derive(Debug, Error)]
+pub enum CheckError {
+    /// A run could not be read.
+    #[error("whether an event was seen before can't be told: {0}")]
+    Read(#[from] ReadError),
+    /// A part of the index is lost.
+    #[error("{0}")]
+    Lost(String),
+}
+
+/// A run that is written and opened, and counts once the catalog names it.
+pub(crate) struct Prepared(Arc<Run>);
+
+impl Prepared {
+    /// What the catalog keeps of it.
+    pub(crate) fn row(&self) -> &RunRow {
+        &self.0.row
+    }
+}
+
+/// A stretch of the index that has to be made again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Broken {
+    /// The events that it covers.
+    pub range: Range<u64>,
+    /// The run that covered them and can't be read.
+    pub run: Option<u64>,
 }
 
 impl Dedupe {
     /// Opens the runs of `folder` (`DIR/dedupe`), without filters yet. `filter_budget_bytes` bounds the memory of filters.
-    pub fn open(folder: &Path, mut rows: Vec<RunRow>, keys: &Keys, filter_budget_bytes: usize) -> Result<Self, ReadError> {
+    pub fn open(folder: &Path, rows: Vec<RunRow>, keys: &Keys, filter_budget_bytes: usize) -> Result<Self, ReadError> {
+        let (dedupe, mut unreadable) = Self::open_readable(folder, rows, keys, filter_budget_bytes);
+        unreadable.pop().map_or(Ok(dedupe), |(_, error)| Err(error))
+    }
+
+    /// As `open`, and hands back the runs that can't be read or are not those that the catalog names.
+    pub(crate) fn open_readable(
+        folder: &Path,
+        mut rows: Vec<RunRow>,
+        keys: &Keys,
+        filter_budget_bytes: usize,
+    ) -> (Self, Vec<(RunRow, ReadError)>) {
         let key = keys.trail(TrailKey::Runs);
         rows.sort_by_key(|row| row.first_index);
-        let runs = rows.into_iter().map(|row| Run::open(folder, row, &key).map(Arc::new)).collect::<Result<_, _>>()?;
-        let state = RwLock::new(State { fresh: HashMap::new(), runs });
-        Ok(Self { folder: folder.to_owned(), key, filter_budget_bytes, state })
+        let mut runs = Vec::with_capacity(rows.len());
+        let mut unreadable = Vec::new();
+        for row in rows {
+            match Run::open(folder, row.clone(), &key) {
+                Ok(run) => runs.push(Arc::new(run)),
+                Err(error) => unreadable.push((row, error)),
+            }
+        }
+        let state = RwLock::new(State { runs, ..State::default() });
+        (Self { folder: folder.to_owned(), key, filter_budget_bytes, state }, unreadable)
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// For each identity, where its key was seen before; `None` where it is new. Repeats within `identities` are not looked for.
-    pub fn check(&self, identities: &[Identity]) -> Result<Vec<Option<Seen>>, ReadError> {
+    pub fn check(&self, identities: &[Identity]) -> Result<Vec<Option<Seen>>, CheckError> {
+        let found = self.find(identities)?;
+        match self.read().lost.first().filter(|_| found.iter().any(Option::is_none)) {
+            Some(lost) => Err(CheckError::Lost(lost.to_string())),
+            None => Ok(found),
+        }
+    }
+
+    /// As `check`, but what is lost counts as not seen: for looking up, never for storing.
+    pub fn find(&self, identities: &[Identity]) -> Result<Vec<Option<Seen>>, ReadError> {
         let (mut found, runs) = {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let state = self.read();
             let found: Vec<Option<Seen>> = identities.iter().map(|identity| state.fresh.get(&identity.key).copied()).collect();
             (found, state.runs.clone())
         };
         for run in runs.iter().rev() {
             let open = identities.iter().zip(&mut found).filter(|(_, found)| found.is_none());
-            run.find(open.map(|(identity, found)| (identity.key, found)).collect())?;
+            run.find(open.map(|(identity, found)| (identity.key, found)).collect()).inspect_err(|_| run.mark_damaged())?;
         }
         Ok(found)
     }
 
+    /// Notes that the identities of some events are known to nothing here.
+    pub(crate) fn lose(&self, lost: Lost) {
+        self.write().lost.push(lost);
+    }
+
+    /// What is lost.
+    pub(crate) fn lost(&self) -> Vec<Lost> {
+        self.read().lost.clone()
+    }
+
+    /// A stretch of the index that has to be made again, if there is one that can be.
+    pub(crate) fn broken(&self) -> Option<Broken> {
+        let state = self.read();
+        let lost = state.lost.iter().find(|lost| !lost.for_good).map(|lost| Broken { range: lost.range.clone(), run: None });
+        let damaged = || state.runs.iter().find(|run| run.is_damaged()).map(|run| Broken { range: run.row.range(), run: Some(run.row.id) });
+        lost.or_else(damaged)
+    }
+
+    /// A broken stretch can't be made again: its events can't be read either.
+    pub(crate) fn give_up(&self, broken: &Broken, why: &str) {
+        let mut state = self.write();
+        state.runs.iter().filter(|run| Some(run.row.id) == broken.run).for_each(|run| run.mark_beyond_repair());
+        for lost in state.lost.iter_mut().filter(|lost| lost.range == broken.range) {
+            lost.for_good = true;
+            lost.what = why.to_owned();
+        }
+    }
+
     /// Remembers events that were committed from `first_index` on.
     pub fn insert(&self, first_index: u64, identities: &[Identity]) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.write();
         for (identity, index) in identities.iter().zip(first_index..) {
             state.fresh.insert(identity.key, Seen { index, tag: identity.tag });
         }
@@ -125,12 +240,14 @@ impl Dedupe {
 
     /// The runs, oldest first.
     pub(crate) fn runs(&self) -> Vec<Arc<Run>> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).runs.clone()
+        self.read().runs.clone()
     }
 
-    /// Builds the filters that are missing, newest runs first, until the budget is used up. Reads whole runs; not for the committer.
+    /// Builds the filters that are missing, newest runs first, until the budget is used up. Reads whole runs; not for the committer. A run
+    /// that can't be read is asked directly, and is to be made again.
     pub(crate) fn build_filters(&self) -> Result<(), ReadError> {
         let mut left = self.filter_budget_bytes;
+        let mut result = Ok(());
         for run in self.runs().iter().rev() {
             let needed = run.filter_bytes();
             if needed > left {
@@ -138,9 +255,12 @@ impl Dedupe {
                 continue;
             }
             left -= needed;
-            run.build_filter()?;
+            if let Err(error) = run.build_filter() {
+                run.mark_damaged();
+                result = Err(error);
+            }
         }
-        Ok(())
+        result
     }
 
     /// Writes a run of the events from `first_index` on. It counts only once `adopt` is called.
@@ -161,43 +281,57 @@ impl Dedupe {
         Ok(RunRow { id, first_index: range.start, count: range.end.saturating_sub(range.start), tier, file })
     }
 
-    /// Puts a run that the catalog names now in place of fresh keys or smaller runs; their files go with their last reader.
-    pub(crate) fn adopt(&self, row: RunRow) -> Result<(), ReadError> {
-        let run = Arc::new(Run::open(&self.folder, row, &self.key)?);
+    /// Opens a run that was written, so that nothing is left that could fail once the catalog names it.
+    pub(crate) fn prepare(&self, row: RunRow) -> Result<Prepared, ReadError> {
+        let run = Run::open(&self.folder, row, &self.key)?;
         if run.filter_bytes() <= self.filter_budget_bytes {
             run.build_filter()?;
         }
+        Ok(Prepared(Arc::new(run)))
+    }
+
+    /// Puts a run that the catalog names now in place of smaller runs, whose files go with their last reader, and of fresh keys: those of
+    /// `identities`.
+    pub(crate) fn adopt(&self, prepared: Prepared, identities: &[Identity]) {
+        let run = prepared.0;
         {
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+            let mut state = self.write();
             let range = run.row.range();
             state.runs.iter().filter(|old| range.contains(&old.row.first_index)).for_each(|old| old.mark_obsolete());
             state.runs.retain(|old| !range.contains(&old.row.first_index));
             let at = state.runs.partition_point(|old| old.row.first_index < range.start);
-            state.runs.insert(at, Arc::clone(&run));
+            state.runs.insert(at, run);
         }
-        if run.row.tier == 0 {
-            self.forget_fresh(&run)?;
+        self.forget_fresh(identities);
+        if let Err(error) = self.build_filters() {
+            tracing::warn!(%error, "a filter of seen ids could not be built; its run is made again");
         }
-        self.build_filters()
+    }
+
+    /// Puts runs in place of a stretch that was broken.
+    pub(crate) fn mend(&self, broken: &Broken, prepared: Vec<Prepared>) {
+        {
+            let mut state = self.write();
+            state.lost.retain(|lost| lost.range != broken.range);
+            state.runs.iter().filter(|run| Some(run.row.id) == broken.run).for_each(|old| old.mark_obsolete());
+            state.runs.retain(|run| Some(run.row.id) != broken.run);
+        }
+        prepared.into_iter().for_each(|run| self.adopt(run, &[]));
     }
 
     /// Drops the fresh keys that a run holds now. A few at a time, so that the committer never waits long; meanwhile both know them.
-    fn forget_fresh(&self, run: &Run) -> Result<(), ReadError> {
+    fn forget_fresh(&self, identities: &[Identity]) {
         const AT_ONCE: usize = 4096;
-        let mut records = run.records()?.peekable();
-        while records.peek().is_some() {
-            let keys: Vec<u128> =
-                records.by_ref().take(AT_ONCE).map(|record| record.map(|record| record.key())).collect::<Result<_, _>>()?;
-            let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-            for key in keys {
-                state.fresh.remove(&key);
+        for some in identities.chunks(AT_ONCE) {
+            let mut state = self.write();
+            for identity in some {
+                state.fresh.remove(&identity.key);
             }
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.write();
         if state.fresh.len() * 4 < state.fresh.capacity() {
             state.fresh.shrink_to_fit();
         }
-        Ok(())
     }
 }
 

@@ -180,6 +180,14 @@ impl Fresh {
         fits.count().max(1)
     }
 
+    /// About what it takes in memory.
+    pub fn size_bytes(&self) -> u64 {
+        let sealed: usize = self.pieces.iter().map(|piece| piece.sealed.public.len().saturating_add(piece.sealed.phi.len())).sum();
+        let columns: usize = self.columns.iter().map(|column| column.get_array_memory_size()).sum();
+        let rest = size_of_val(&*self.postings).saturating_add(size_of_val(&*self.identities));
+        u64::try_from(sealed.saturating_add(columns).saturating_add(rest)).unwrap_or(u64::MAX)
+    }
+
     /// The rows that `scan` asks for, ascending.
     pub fn scan(self: &Arc<Self>, scan: Scan<'_>) -> Result<Batches, ReadError> {
         scan::scan(self, scan)

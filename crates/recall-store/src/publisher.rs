@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-pub(crate) use pending::Chunk;
+pub(crate) use pending::{Chunk, Leaves};
 pub use pending::{Publication, Published, WaitError};
 pub(crate) use round::{LogFolder, PUBLIC_MODE, Publisher, Signed};
 

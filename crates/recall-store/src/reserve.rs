@@ -21,7 +21,24 @@ pub const DEFAULT_BYTES: u64 = 8 << 20;
 /// Room beyond the reserve that there must be before ingest goes on.
 pub const MARGIN_BYTES: u64 = 16 << 20;
 
+/// Bytes that are written to find out whether there is room.
+const PROBE_BYTES: usize = 1 << 16;
+
+/// Is there no room in a folder, or no quota? SQLite calls a full disk by another name where only the sync, or the quota, finds it.
+pub fn is_full(folder: &Path, faults: &dyn Faults) -> bool {
+    let path = durable::temporary(&folder.join("probe"));
+    let probed = guarded(faults, Step::RoomProbe, || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+        file.write_all(&[1; PROBE_BYTES])?;
+        file.sync_all()
+    });
+    // What can't be removed is written over by the next.
+    let _ = durable::remove(&path);
+    probed.is_err_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+}
+
 /// `DIR/reserve`.
+#[derive(Clone)]
 pub struct Reserve {
     path: PathBuf,
     size_bytes: u64,

@@ -54,6 +54,10 @@ pub enum Step {
     RootKeyWrite,
     /// A catalog transaction that holds batches or rows (step 4: the promise).
     CatalogWrite,
+    /// The catalog's log is merged into its file and emptied, after a write whose sync was reported as failed, and at every start.
+    CatalogSettle,
+    /// The catalog is opened anew after a failure.
+    CatalogReopen,
     /// Tiles and bundles are written (step 6).
     TileWrite,
     /// They are synced as a group (step 6).
@@ -72,14 +76,18 @@ pub enum Step {
     SegmentSwap,
     /// The reserve is made.
     ReserveWrite,
+    /// A few bytes are written to find out whether the disk is full.
+    RoomProbe,
 }
 
 impl Step {
     /// Every step, for tests that go through all of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 15] = [
         Self::KeyringWrite,
         Self::RootKeyWrite,
         Self::CatalogWrite,
+        Self::CatalogSettle,
+        Self::CatalogReopen,
         Self::TileWrite,
         Self::TileSync,
         Self::CheckpointCatalog,
@@ -89,6 +97,7 @@ impl Step {
         Self::DedupeWrite,
         Self::SegmentSwap,
         Self::ReserveWrite,
+        Self::RoomProbe,
     ];
 }
 

@@ -170,6 +170,13 @@ impl Part {
         }
     }
 
+    fn fresh_bytes(&self) -> u64 {
+        match self {
+            Self::Fresh(fresh) => fresh.size_bytes(),
+            Self::Segment(_) | Self::Erased(_) => 0,
+        }
+    }
+
     /// The rows with a posting of `token`, ascending and distinct.
     pub fn rows_of(&self, token: Token) -> Result<Vec<u32>, ReadError> {
         match self {
@@ -199,10 +206,16 @@ impl Part {
     }
 }
 
+fn bytes_of(parts: &[Part]) -> u64 {
+    parts.iter().fold(0, |sum, part| sum.saturating_add(part.fresh_bytes()))
+}
+
 /// The trail at one moment.
 #[derive(Clone, Default)]
 pub struct Snapshot {
     parts: Vec<Part>,
+    /// What its fresh parts take in memory, about.
+    fresh_bytes: u64,
 }
 
 /// Parts that leave a gap, or that are not there to be replaced.
@@ -220,12 +233,18 @@ impl Snapshot {
             }
             end = part.end();
         }
-        Ok(Self { parts })
+        let fresh_bytes = bytes_of(&parts);
+        Ok(Self { parts, fresh_bytes })
     }
 
     /// How many events the trail holds.
     pub fn size(&self) -> u64 {
         self.parts.last().map_or(0, Part::end)
+    }
+
+    /// About how many bytes of memory its events take that are in no segment.
+    pub fn fresh_bytes(&self) -> u64 {
+        self.fresh_bytes
     }
 
     /// All parts, oldest first.
@@ -265,6 +284,7 @@ impl Snapshots {
             if part.first_index() != next.size() {
                 return Err(Gap(next.size()));
             }
+            next.fresh_bytes = next.fresh_bytes.saturating_add(part.fresh_bytes());
             next.parts.push(part);
         }
         *current = Arc::new(next);
@@ -282,6 +302,7 @@ impl Snapshots {
         if !same {
             return Err(Gap(part.first_index()));
         }
+        next.fresh_bytes = next.fresh_bytes.saturating_sub(bytes_of(covered)).saturating_add(part.fresh_bytes());
         next.parts.splice(start..end, [part]);
         *current = Arc::new(next);
         Ok(())

@@ -30,7 +30,7 @@ pub use crate::publisher::{Published, WaitError};
 
 use crate::batch::{Encoder, Identity};
 use crate::catalog::{Damage, Kind, RowChange, Rows};
-use crate::committer::{Committer, Handle};
+use crate::committer::{Committer, Handle, month};
 use crate::compactor::Compactor;
 use crate::dedupe::Dedupe;
 use crate::keys::{KeyringError, Keys, PhiAccess, RootKeyId, RootSource};
@@ -45,6 +45,9 @@ pub(crate) const SOURCES_AS_OF: &str = "";
 const EXPECTATION: &str = "source.expected_every_s/";
 /// The row of kind `Setting` that holds the checkpoint that a recovery left behind, until an event names it.
 pub(crate) const RECOVERED_FROM: &str = "recovered_from";
+
+/// The row of kind `Setting` that holds what was found damaged in the catalog and repaired, until an event says so.
+pub(crate) const DAMAGE_FOUND: &str = "damage_found";
 
 /// The row that keeps the expected interval of a source.
 pub(crate) fn expectation_row(source: &str, every_s: Option<u64>) -> RowChange {
@@ -195,7 +198,7 @@ impl Trail {
             }
             register.iter().map(|(source, _)| self.encoder.identity(source, id, &[], 0..0, &[])).collect()
         };
-        Ok(Some(self.dedupe.check(&identities)?.into_iter().flatten().map(|seen| seen.index).collect()))
+        Ok(Some(self.dedupe.find(&identities)?.into_iter().flatten().map(|seen| seen.index).collect()))
     }
 
     /// The last published checkpoint, a signed note; empty before the first.
@@ -236,6 +239,20 @@ impl Trail {
         &self.damage
     }
 
+    /// What does not stop the trail but keeps a part of it from being served, or from being told: damage that was found at the start, and
+    /// where repeats can't be told now. Empty where all is well.
+    pub fn degraded(&self) -> Vec<String> {
+        let lost = self.dedupe.lost();
+        self.damage.iter().map(ToString::to_string).chain(lost.iter().map(ToString::to_string)).collect()
+    }
+
+    /// The month under which new events are kept, where the clock has not reached it: an earlier reading was ahead, or this one is behind. It
+    /// never goes back, so until the clock gets there the events of all months are kept, and erased, under this one.
+    pub fn month_ahead(&self) -> Option<String> {
+        let latest = self.keys.sets().into_iter().map(|set| set.epoch).max()?;
+        (latest > month(self.clock.now())).then_some(latest)
+    }
+
     /// Why it takes no events at all, if so.
     pub fn read_only(&self) -> Option<&str> {
         self.running.as_ref().err().map(String::as_str)
@@ -261,6 +278,10 @@ impl Trail {
         match &self.running {
             Err(reason) => Some(reason.clone()),
             Ok(running) if running.committer.handle().is_closed() => Some("the trail is closed".to_owned()),
+            Ok(_) if self.publication.has_ended() => Some("the publisher has ended by a mistake; see the log, and start again".to_owned()),
+            Ok(running) if running.compactor.has_ended() => {
+                Some("the compactor has ended by a mistake; see the log, and start again".to_owned())
+            }
             Ok(running) if running.committer.handle().is_full() => Some("the disk is full".to_owned()),
             Ok(_) => None,
         }
@@ -280,6 +301,17 @@ impl Trail {
     /// The row change that goes with the event which names `recovered_from`.
     pub fn recovery_named() -> RowChange {
         RowChange::remove(Kind::Setting, RECOVERED_FROM)
+    }
+
+    /// What was found damaged in the catalog, dropped and repaired, until an event that says so is stored together with
+    /// `Trail::damage_named`.
+    pub fn damage_found(&self) -> Option<String> {
+        self.row(Kind::Setting, DAMAGE_FOUND).and_then(|found| String::from_utf8(found.to_vec()).ok())
+    }
+
+    /// The row change that goes with the event which tells of `damage_found`.
+    pub fn damage_named() -> RowChange {
+        RowChange::remove(Kind::Setting, DAMAGE_FOUND)
     }
 
     /// The clock it was opened with.

@@ -135,7 +135,6 @@ fn refused(error: OpenError) -> Result<Finding, VerifyError> {
         }
         OpenError::Keyring(_) | OpenError::Sign(_) | OpenError::Verifier(_) => "keyring",
         OpenError::Catalog(_) | OpenError::Gap(_) => "catalog.sqlite",
-        OpenError::Dedupe(_) => "dedupe",
         OpenError::Absent(_) | OpenError::Lock(_) | OpenError::Io(_) => return Err(VerifyError::Unreadable(error)),
     };
     Ok(Finding::new(place, error))

@@ -20,6 +20,7 @@ use crate::identity::{Identity, Sight};
 use crate::ingest::receive;
 use crate::integrity::Integrity;
 use crate::record::Record;
+use crate::router::Door;
 use crate::tokens::Stored;
 
 /// The application, as handlers get it.
@@ -47,11 +48,21 @@ pub struct App {
     pub refused: Refused,
     /// What verification found.
     pub integrity: Integrity,
+    /// A trail that can't be written is read by whoever holds its folder and its root key: no record of it can be made.
+    pub unrecorded: bool,
 }
 
 impl App {
     /// Puts an application around an open trail.
-    pub fn new(trail: Trail, engine: Engine, clock: Arc<dyn Clock>, random: Arc<dyn Random>, metrics: PrometheusHandle) -> Shared {
+    pub fn new(
+        trail: Trail,
+        engine: Engine,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        metrics: PrometheusHandle,
+        door: Door,
+    ) -> Shared {
+        let unrecorded = door == Door::Machine && trail.read_only().is_some();
         let integrity = Integrity::load(&trail);
         Arc::new(Self {
             encoder: trail.encoder(),
@@ -67,6 +78,7 @@ impl App {
             under_way: UnderWay::default(),
             refused: Refused::default(),
             integrity,
+            unrecorded,
         })
     }
 
@@ -147,7 +159,7 @@ impl From<CommitError> for Problem {
         match error {
             CommitError::DiskFull => Self::disk_full(),
             CommitError::Failed(_) => Self::internal(error.to_string()),
-            CommitError::Unknown(_) | CommitError::Closed => Self::unavailable(error.to_string()).retry_after(1),
+            CommitError::Repeats(_) | CommitError::Unknown(_) | CommitError::Closed => Self::unavailable(error.to_string()).retry_after(1),
         }
     }
 }

@@ -6,7 +6,7 @@ use recall_log::entry::Admission;
 use recall_log::event::Event;
 use recall_store::batch::BatchError;
 use recall_store::catalog::RowChange;
-use recall_store::trail::{Class, Outcome, Submission};
+use recall_store::trail::{Class, Submission};
 use serde_json::{Map, Value, json};
 
 use crate::app::App;
@@ -25,6 +25,8 @@ const REASON_CHARS: usize = 500;
 /// A record in the making.
 pub struct Record {
     event: Map<String, Value>,
+    /// It is of a reading, and of nothing that is done.
+    reads: bool,
     expect: Vec<(String, Option<u64>)>,
 }
 
@@ -39,12 +41,13 @@ impl Record {
         event.insert("outcome".into(), json!({"status": "success"}));
         event.insert("context".into(), json!({"app": "recall"}));
         event.insert("targets".into(), json!([target]));
-        Self { event, expect: Vec::new() }
+        Self { event, reads: false, expect: Vec::new() }
     }
 
     /// A reader's question and how many events the answer shows.
     pub fn read(reader: &Identity, action: &str, question: &str, rows: u64) -> Self {
         let mut record = Self::new(reader.actor(), action, "Q", json!({"type": "recall:events", "count": rows}));
+        record.reads = true;
         record.event.insert("request".into(), json!({"protocol": "recall", "statement": question, "rows": rows}));
         record
     }
@@ -52,6 +55,7 @@ impl Record {
     /// One event that a reader looks at.
     pub fn view(reader: &Identity, action: &str, id: &str) -> Self {
         let mut record = Self::new(reader.actor(), action, "R", json!({"type": "recall:event", "id": id, "count": 1}));
+        record.reads = true;
         record.event.insert("request".into(), json!({"protocol": "recall", "rows": 1}));
         record
     }
@@ -91,10 +95,17 @@ impl Record {
 }
 
 impl App {
-    /// Writes the record, and `rows` in the same transaction; durable when this returns.
-    pub async fn record(&self, record: Record, rows: Vec<RowChange>) -> Result<Outcome, Problem> {
+    /// Writes the record, and `rows` in the same transaction; durable when this returns. Where the machine's own administrator reads a
+    /// trail that can't be written, there is no record, and he was told so.
+    pub async fn record(&self, record: Record, rows: Vec<RowChange>) -> Result<(), Problem> {
+        if self.unrecorded && record.reads && rows.is_empty() {
+            return Ok(());
+        }
         let outcomes = self.commit(self.submission(record, rows)?).await?;
-        outcomes.into_iter().next().ok_or_else(|| Problem::internal("the trail gave no answer for a record, so nothing was done"))
+        match outcomes.is_empty() {
+            false => Ok(()),
+            true => Err(Problem::internal("the trail gave no answer for a record, so nothing was done")),
+        }
     }
 
     /// Records that something was refused or failed, and gives back why. Where that cannot be recorded, this is the reason.

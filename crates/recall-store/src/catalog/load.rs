@@ -2,13 +2,14 @@
 //!
 //! What is whole is handed on; what is not is named as `Damage`, and the caller decides how far it can go without it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use rusqlite::Connection;
 use rusqlite::types::ValueRef;
 
 use super::row::{Head, Kind, RowKey};
-use super::{Cache, CachedRow, Catalog, CatalogError, STATE, State};
+use super::{Cache, CachedRow, Catalog, CatalogError, Rewrite, STATE, State};
 use crate::batch::Sealed;
 use crate::fresh::StoredBatch;
 
@@ -33,6 +34,41 @@ pub struct Loaded {
     pub state: Option<State>,
     /// What is wrong.
     pub damage: Vec<Damage>,
+    /// The first of it that stands under something else, so that nothing may be built on what is left.
+    pub fatal: Option<Damage>,
+}
+
+/// What is wrong, while it is gathered.
+#[derive(Default)]
+struct Findings {
+    damage: Vec<Damage>,
+    fatal: Option<Damage>,
+    /// Kinds whose rows are written anew, without those that are damaged.
+    rewrite: BTreeSet<Kind>,
+    /// Rows and heads of no kind that there is.
+    strays: bool,
+}
+
+impl Findings {
+    fn fatal(&mut self, place: impl Into<String>, what: impl Into<String>) {
+        let damage = Damage { place: place.into(), what: what.into() };
+        self.fatal.get_or_insert_with(|| damage.clone());
+        self.damage.push(damage);
+    }
+
+    fn of_kind(&mut self, kind: Kind, place: &str, what: &str) {
+        let place = format!("catalog, {place} of kind {}", kind.name());
+        if kind.is_built_on() {
+            return self.fatal(place, what);
+        }
+        self.rewrite.insert(kind);
+        self.damage.push(Damage { place, what: format!("{what}; what is whole is kept, and nothing is built on the rest") });
+    }
+
+    fn stray(&mut self, table: &str, what: &str) {
+        self.strays = true;
+        self.damage.push(Damage { place: format!("catalog, table {table}"), what: what.to_owned() });
+    }
 }
 
 impl Catalog {
@@ -45,38 +81,36 @@ impl Catalog {
     }
 
     /// Reads all rows into memory and checks them against their heads. Rows of tokens and idempotency keys are used only where their
-    /// head agrees: nobody is let in on the word of a row that may have been brought back.
+    /// head agrees: nobody is let in on the word of a row that may have been brought back. Damage to a kind that nothing is built on is
+    /// named, and repaired by the next transaction: the rows that are whole are written under a new head.
     pub fn load(&mut self) -> Result<Loaded, CatalogError> {
-        let mut damage = Vec::new();
-        let mut cache = self.read_rows(&mut damage)?;
-        let mut heads = self.read_heads(&mut damage)?;
+        let mut findings = Findings::default();
+        let mut cache = self.read_rows(&mut findings)?;
+        let heads = self.read_heads(&mut findings)?;
         let state = cache.rows(Kind::State).and_then(|rows| rows.get(STATE)).and_then(|row| State::decode(&row.value));
-        for (position, kind) in Kind::ALL.into_iter().enumerate() {
-            let sum = self.sum(&cache, kind);
-            let head = heads.get(position).copied().flatten();
+        for (position, (kind, head)) in Kind::ALL.into_iter().zip(heads).enumerate() {
             let expected = match (&state, kind) {
-                (_, Kind::State) => head.map(|head| head.version),
-                (Some(state), _) => state.versions.get(position).copied(),
-                (None, _) => head.map(|head| head.version),
+                (Some(state), kind) if kind != Kind::State => state.versions.get(position).copied(),
+                _ => head.map(|head| head.version),
             };
-            let head = head.unwrap_or_default();
-            let agrees = sum == (Head { version: 0, ..head }) && expected.unwrap_or(0) == head.version;
-            if !agrees {
-                damage.push(Damage {
-                    place: format!("catalog, rows of kind {}", kind.name()),
-                    what: "a row is missing, was changed, or is an older one".to_owned(),
-                });
+            let (expected, mut head) = (expected.unwrap_or(0), head.unwrap_or_default());
+            if self.sum(&cache, kind) != (Head { version: 0, ..head }) || expected != head.version {
+                findings.of_kind(kind, "rows", "a row is missing, was changed, or is an older one");
                 if let (Kind::Token | Kind::Idempotency, Some(rows)) = (kind, cache.rows.get_mut(position)) {
                     rows.clear();
                 }
+            }
+            if findings.rewrite.contains(&kind) {
+                let latest = cache.rows(kind).into_iter().flat_map(BTreeMap::values).map(|row| row.version).max().unwrap_or(0);
+                head = Head { version: expected.max(head.version).max(latest).saturating_add(1), ..self.sum(&cache, kind) };
             }
             if let Some(slot) = cache.heads.get_mut(position) {
                 *slot = head;
             }
         }
-        heads.clear();
         *self.rows.0.write().unwrap_or_else(std::sync::PoisonError::into_inner) = cache;
-        Ok(Loaded { state, damage })
+        self.rewrite = Rewrite { kinds: findings.rewrite, strays: findings.strays };
+        Ok(Loaded { state, damage: findings.damage, fatal: findings.fatal })
     }
 
     /// What the rows of a kind add up to, with no version.
@@ -89,7 +123,7 @@ impl Catalog {
         sum
     }
 
-    fn read_rows(&self, damage: &mut Vec<Damage>) -> Result<Cache, CatalogError> {
+    fn read_rows(&self, findings: &mut Findings) -> Result<Cache, CatalogError> {
         let mut cache = Cache::default();
         let mut statement = self.connection()?.prepare("SELECT kind, key, value FROM row").map_err(|cause| self.sqlite(cause))?;
         let mut rows = statement.query([]).map_err(|cause| self.sqlite(cause))?;
@@ -98,13 +132,13 @@ impl Catalog {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
                 Err(error) => {
-                    damage.push(Damage { place: "catalog, table row".to_owned(), what: error.to_string() });
+                    findings.fatal("catalog, table row", error.to_string());
                     break;
                 }
             };
             let number = row.get_ref(0).ok().and_then(|value| value.as_i64().ok());
             let Some(kind) = number.and_then(Kind::from_number) else {
-                damage.push(Damage { place: "catalog, table row".to_owned(), what: "a row of an unknown kind".to_owned() });
+                findings.stray("row", "a row of an unknown kind");
                 continue;
             };
             let opened = blob(row.get_ref(1)).and_then(|key| RowKey::try_from(key).ok()).and_then(|key| {
@@ -115,14 +149,13 @@ impl Catalog {
                 (Some((key, opened)), Some(rows)) => {
                     rows.insert(opened.name, CachedRow { key, version: opened.version, value: opened.value.into() });
                 }
-                _ => damage
-                    .push(Damage { place: format!("catalog, a row of kind {}", kind.name()), what: "its seal does not hold".to_owned() }),
+                _ => findings.of_kind(kind, "a row", "its seal does not hold"),
             }
         }
         Ok(cache)
     }
 
-    fn read_heads(&self, damage: &mut Vec<Damage>) -> Result<Vec<Option<Head>>, CatalogError> {
+    fn read_heads(&self, findings: &mut Findings) -> Result<Vec<Option<Head>>, CatalogError> {
         let mut heads = vec![None; Kind::ALL.len()];
         let mut statement = self.connection()?.prepare("SELECT kind, value FROM head").map_err(|cause| self.sqlite(cause))?;
         let mut rows = statement.query([]).map_err(|cause| self.sqlite(cause))?;
@@ -131,15 +164,18 @@ impl Catalog {
                 Ok(Some(row)) => row,
                 Ok(None) => break,
                 Err(error) => {
-                    damage.push(Damage { place: "catalog, table head".to_owned(), what: error.to_string() });
+                    findings.fatal("catalog, table head", error.to_string());
                     break;
                 }
             };
             let kind = row.get_ref(0).ok().and_then(|value| value.as_i64().ok()).and_then(Kind::from_number);
-            let head = kind.and_then(|kind| Some((kind, self.sealer.open_head(kind, blob(row.get_ref(1))?)?)));
-            match head.and_then(|(kind, head)| Some((heads.get_mut(kind.position())?, head))) {
-                Some((slot, head)) => *slot = Some(head),
-                None => damage.push(Damage { place: "catalog, table head".to_owned(), what: "a head's seal does not hold".to_owned() }),
+            let Some((kind, slot)) = kind.and_then(|kind| Some((kind, heads.get_mut(kind.position())?))) else {
+                findings.stray("head", "a head of an unknown kind");
+                continue;
+            };
+            *slot = blob(row.get_ref(1)).and_then(|sealed| self.sealer.open_head(kind, sealed));
+            if slot.is_none() {
+                findings.of_kind(kind, "the head", "its seal does not hold");
             }
         }
         Ok(heads)

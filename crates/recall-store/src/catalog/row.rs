@@ -47,6 +47,12 @@ impl Kind {
         Self::Setting,
     ];
 
+    /// Does something else stand on its rows, so that without one of them the trail can't go on? The runs of seen ids are made again out
+    /// of the events; of the other kinds a row can be lost and all else stays true.
+    pub(super) fn is_built_on(self) -> bool {
+        matches!(self, Self::State | Self::Checkpoint | Self::Segment | Self::Erasure)
+    }
+
     /// Its word in findings.
     pub fn name(self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 #![allow(clippy::single_range_in_vec_init, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -106,6 +107,82 @@ fn an_unclear_outcome_is_cleared_by_the_state_row() {
 }
 
 #[test]
+fn a_change_whose_sync_failed_is_kept_only_once_it_is_written_a_second_time() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    let log = log_of(&shelf.path());
+    let alone = shelf.place.path().join("alone.sqlite");
+    shelf.faults.fail(Step::CatalogWrite, When::After, 0, 1);
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("a", "1")]), &mut state(1)).unwrap();
+    // What was acknowledged does not need the log, whose sync failed.
+    assert_eq!(std::fs::metadata(&log).unwrap().len(), 0);
+    std::fs::copy(shelf.path(), &alone).unwrap();
+    let mut found = Catalog::open(&alone, Shelf::key(), Arc::new(Seeded::new(2)), shelf.faults.clone()).unwrap();
+    assert_eq!(found.load().unwrap().state.unwrap().frontier.size(), 1);
+
+    for when in [When::Before, When::After] {
+        shelf.faults.fail(Step::CatalogWrite, When::After, 0, 1);
+        shelf.faults.fail(Step::CatalogSettle, when, 0, 1);
+        let unknown = catalog.apply(Step::CatalogWrite, &rows(vec![put("b", "1")]), &mut state(2));
+        assert!(matches!(unknown, Err(ApplyError::Unknown(_))), "{unknown:?}");
+        let later = catalog.apply(Step::CatalogWrite, &rows(vec![put("c", "1")]), &mut state(2));
+        assert!(matches!(later, Err(ApplyError::Unknown(_))), "{later:?}");
+        catalog = shelf.open().0;
+        assert!(catalog.rows().get(Kind::Token, "b").is_some());
+    }
+}
+
+#[test]
+fn the_connection_that_writes_syncs_every_commit() {
+    let shelf = Shelf::new();
+    let pragma = |catalog: &Catalog, name: &str| {
+        let conn = catalog.conn.as_ref().unwrap();
+        conn.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0)).unwrap()
+    };
+    let check = |catalog: &Catalog| {
+        assert_eq!(pragma(catalog, "journal_mode"), "wal".to_owned().into());
+        // 2 is FULL.
+        assert_eq!(pragma(catalog, "synchronous"), 2_i64.into());
+    };
+    let mut catalog = shelf.create();
+    check(&catalog);
+    // After a failure the connection is another one.
+    shelf.faults.fail(Step::CatalogWrite, When::After, 0, 1);
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("a", "1")]), &mut state(1)).unwrap();
+    check(&catalog);
+    drop(catalog);
+    check(&shelf.open().0);
+}
+
+const COMMITS: usize = 30;
+
+#[test]
+#[ignore = "run by the next test, under strace"]
+fn commits() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    (0..COMMITS as u64).for_each(|size| catalog.apply(Step::CatalogWrite, &Change::default(), &mut state(size)).unwrap());
+}
+
+#[test]
+fn every_commit_syncs_the_log() {
+    // Killing a process leaves what the system holds in memory, so only the system calls tell; where they can't be seen, nothing is told.
+    let traced = Command::new("strace")
+        .args(["-f", "-y", "-e", "trace=fsync,fdatasync"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "catalog::tests::commits", "--ignored"])
+        .output();
+    let Ok(traced) = traced else { return };
+    let calls = String::from_utf8(traced.stderr).unwrap();
+    if !calls.contains("catalog.sqlite") {
+        return;
+    }
+    assert!(traced.status.success(), "{calls}");
+    let synced = calls.lines().filter(|line| line.contains("catalog.sqlite-wal") && line.ends_with("= 0")).count();
+    assert!(synced >= COMMITS, "{synced} syncs of the log in {COMMITS} commits");
+}
+
+#[test]
 fn each_way_to_tamper_with_rows_shows() {
     let tamper = [
         "DELETE FROM row WHERE kind = 5 AND key = (SELECT min(key) FROM row WHERE kind = 5)",
@@ -133,6 +210,50 @@ fn each_way_to_tamper_with_rows_shows() {
 }
 
 #[test]
+fn damage_that_nothing_is_built_on_is_named_dropped_and_repaired() {
+    let tamper = [
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 6 AND key = (SELECT min(key) FROM row WHERE kind = 6)", Kind::Source, 1),
+        ("DELETE FROM row WHERE kind = 9", Kind::Setting, 0),
+        ("DELETE FROM head WHERE kind = 6", Kind::Source, 2),
+        ("UPDATE head SET value = zeroblob(80) WHERE kind = 6", Kind::Source, 2),
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 5", Kind::Token, 0),
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 7", Kind::Idempotency, 0),
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 4", Kind::Run, 0),
+        ("INSERT INTO row SELECT 77, key, value FROM row WHERE kind = 9", Kind::Setting, 1),
+        ("INSERT INTO head SELECT 77, value FROM head WHERE kind = 9", Kind::Setting, 1),
+        ("INSERT INTO row SELECT 6, randomblob(16), value FROM row WHERE kind = 9", Kind::Source, 2),
+    ];
+    for (sql, kind, left) in tamper {
+        let shelf = Shelf::new();
+        let mut catalog = shelf.create();
+        let all = [Kind::Run, Kind::Token, Kind::Source, Kind::Idempotency, Kind::Setting, Kind::Segment];
+        let mut change = rows(all.iter().map(|kind| RowChange::put(*kind, "a", *b"1")).collect());
+        change.rows.push(RowChange::put(Kind::Source, "b", *b"2"));
+        catalog.apply(Step::CatalogWrite, &change, &mut state(1)).unwrap();
+        drop(catalog);
+        shelf.sql(sql);
+        let (mut catalog, loaded) = shelf.open();
+        assert!(!loaded.damage.is_empty() && loaded.fatal.is_none(), "{sql}: {:?}", loaded.damage);
+        assert!(catalog.needs_repair());
+        assert_eq!(catalog.rows().all(kind).len(), left, "{sql}");
+        catalog.apply(Step::CatalogWrite, &rows(vec![RowChange::put(kind, "c", *b"3")]), &mut loaded.state.unwrap()).unwrap();
+        assert!(!catalog.needs_repair());
+        drop(catalog);
+        let (catalog, loaded) = shelf.open();
+        assert_eq!((loaded.damage, catalog.rows().all(kind).len()), (vec![], left + 1), "{sql}");
+    }
+    for sql in ["DELETE FROM row WHERE kind = 3", "DELETE FROM head WHERE kind = 8", "UPDATE row SET value = zeroblob(9) WHERE kind = 1"] {
+        let shelf = Shelf::new();
+        let mut catalog = shelf.create();
+        let change = rows(vec![RowChange::put(Kind::Segment, "a", *b"1"), RowChange::put(Kind::Erasure, "a", *b"1")]);
+        catalog.apply(Step::CatalogWrite, &change, &mut state(1)).unwrap();
+        drop(catalog);
+        shelf.sql(sql);
+        assert!(shelf.open().1.fatal.is_some(), "{sql}");
+    }
+}
+
+#[test]
 fn a_kind_that_is_set_back_with_its_head_shows_and_lets_nobody_in() {
     let shelf = Shelf::new();
     let mut catalog = shelf.create();
@@ -151,6 +272,32 @@ fn a_kind_that_is_set_back_with_its_head_shows_and_lets_nobody_in() {
     let (catalog, loaded) = shelf.open();
     assert_ne!(loaded.damage, []);
     assert_eq!(catalog.rows().get(Kind::Token, "revoked"), None);
+}
+
+#[test]
+fn what_is_read_beside_a_writer_is_of_one_moment() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    let change = Change { batches: vec![stored(0, 5)], ..rows(vec![put("a", "1")]) };
+    catalog.apply(Step::CatalogWrite, &change, &mut state(5)).unwrap();
+    let mut beside = Catalog::open_read_only(&shelf.path(), Shelf::key(), Arc::new(Seeded::new(2)), shelf.faults.clone()).unwrap();
+    let loaded = beside.load().unwrap();
+    let change = Change { batches: vec![stored(5, 5)], remove_batches: vec![0..5], ..rows(vec![put("b", "1")]) };
+    catalog.apply(Step::CatalogWrite, &change, &mut state(10)).unwrap();
+    let mut found = Vec::new();
+    beside.batches(&mut Vec::new(), |batch| found.push(batch.first_index)).unwrap();
+    assert_eq!((loaded.damage, loaded.state.unwrap().frontier.size(), found), (vec![], 5, vec![0]));
+}
+
+#[test]
+fn a_log_that_cannot_be_read_is_not_passed_over() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    assert!(immutable_uri(&shelf.path()).is_ok_and(|uri| uri.ends_with("immutable=1")) || log_of(&shelf.path()).exists());
+    catalog.apply(Step::CatalogWrite, &rows(vec![put("a", "1")]), &mut state(1)).unwrap();
+    assert!(matches!(immutable_uri(&shelf.path()), Err(CatalogError::Unmerged { .. })));
+    catalog.settle().unwrap();
+    assert!(immutable_uri(&shelf.path()).is_ok());
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use recall_log::merkle::Hash;
 
-use super::{CommitError, Outcome, Status};
+use super::{Class, CommitError, Outcome, Status};
 use crate::batch::{Batch, Identity};
 use crate::dedupe::{Dedupe, Seen};
 use crate::keys::STANDARD_CLASS;
@@ -12,6 +12,7 @@ use crate::keys::STANDARD_CLASS;
 /// What repeats are compared with, beside the events of the same commit.
 pub(super) struct Known<'a> {
     pub dedupe: &'a Dedupe,
+    pub class: Class,
     /// The leaf hash at an index.
     pub leaf: &'a dyn Fn(u64) -> Result<Hash, CommitError>,
     /// Is the event at this index erased?
@@ -80,7 +81,11 @@ impl Group {
 
     fn add_batch(&mut self, batch: Batch, known: &Known<'_>, outcomes: &mut Vec<Outcome>) -> Result<(), CommitError> {
         let failed = |what: &dyn ToString| CommitError::Failed(what.to_string());
-        let seen = known.dedupe.check(batch.identities()).map_err(|error| failed(&error))?;
+        let seen = match known.dedupe.check(batch.identities()) {
+            // The ids of these records are made here, at random: what can't be looked up is new, and no damage stops them.
+            Err(_) if known.class == Class::Duty => vec![None; batch.len()],
+            other => other.map_err(|error| CommitError::Repeats(error.to_string()))?,
+        };
         let first_index = self.next;
         let mut keep = Vec::with_capacity(batch.len());
         for ((identity, leaf), seen) in batch.identities().iter().zip(batch.leaf_hashes()).zip(seen) {

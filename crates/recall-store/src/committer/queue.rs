@@ -4,6 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use thiserror::Error;
 
@@ -15,6 +16,9 @@ pub const QUEUE_BYTES: usize = 96 << 20;
 const DUTY_BYTES: usize = 16 << 20;
 /// Bytes that one commit takes at most, which bounds how long the others wait.
 const GROUP_BYTES: usize = 32 << 20;
+
+/// How often it is looked again whether the disk is still full.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Why a submission was not queued. Nothing of it is stored.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -160,14 +164,24 @@ impl Queue {
         self.arrived.notify_all();
     }
 
-    /// Waits for work and takes what fits into one commit, into `jobs`. False when the queue is closed and empty.
+    /// Waits for work and takes what fits into one commit, into `jobs`. False when the queue is closed and empty. While the disk is full or
+    /// ingest waits, it also returns without any after a while: nobody may come any more to make the committer look again.
     pub(super) fn take(&self, jobs: &mut Vec<Job>) -> bool {
         let mut waiting = self.lock();
         while waiting.jobs.is_empty() {
             if waiting.closed {
                 return false;
             }
-            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = match self.is_full() || self.backlog.load(Ordering::Relaxed) >= FRESH_LIMIT {
+                false => self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                true => {
+                    let (waiting, waited) = self.arrived.wait_timeout(waiting, LOOK_AGAIN).unwrap_or_else(PoisonError::into_inner);
+                    if waited.timed_out() && waiting.jobs.is_empty() {
+                        return true;
+                    }
+                    waiting
+                }
+            };
         }
         let mut taken = 0_usize;
         while let Some(job) = waiting.jobs.front() {

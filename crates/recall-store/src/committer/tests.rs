@@ -8,7 +8,7 @@ use super::group::{Group, Known};
 use super::queue::{Job, Queue};
 use super::*;
 use crate::catalog::Kind;
-use crate::dedupe::Dedupe;
+use crate::dedupe::{Dedupe, Lost};
 use crate::testing::Bench;
 
 fn weighing(bytes: usize, class: Class, closed: &Arc<AtomicU32>) -> Job {
@@ -83,7 +83,7 @@ fn a_draining_queue_takes_calls_and_no_submissions() {
 }
 
 fn known<'a>(dedupe: &'a Dedupe, leaf: &'a dyn Fn(u64) -> Result<Hash, CommitError>) -> Known<'a> {
-    Known { dedupe, leaf, erased: &|index| index == 1 }
+    Known { dedupe, class: Class::Ingest, leaf, erased: &|index| index == 1 }
 }
 
 #[test]
@@ -133,4 +133,18 @@ fn a_submission_that_fails_leaves_the_group_as_it_was() {
     let outcomes = group.add(vec![bench.batch([4, 3])], &known(&dedupe, &fails)).unwrap();
     assert!(outcomes.iter().all(|outcome| outcome.status == Status::Stored));
     assert_eq!(outcomes[0].index, 2);
+}
+
+#[test]
+fn where_repeats_cannot_be_told_only_records_of_duty_are_taken() {
+    let bench = Bench::new();
+    let dedupe = Dedupe::open(bench.path(), vec![], &bench.keys, 1 << 20).unwrap();
+    dedupe.insert(0, bench.batch(0..1).identities());
+    dedupe.lose(Lost { range: 0..1, what: "its run is missing".to_owned(), for_good: false });
+    let leaf = |_| Ok([0; 32]);
+    let mut group = Group::new(1);
+    assert!(matches!(group.add(vec![bench.batch([1])], &known(&dedupe, &leaf)), Err(CommitError::Repeats(_))));
+    assert_eq!(group.add(vec![bench.batch([0])], &known(&dedupe, &leaf)).unwrap()[0].status, Status::Duplicate);
+    let duty = Known { class: Class::Duty, ..known(&dedupe, &leaf) };
+    assert_eq!(group.add(vec![bench.batch([1])], &duty).unwrap()[0].index, 1);
 }

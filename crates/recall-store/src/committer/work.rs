@@ -2,19 +2,23 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arrow::array::AsArray;
+use recall_log::entry::{Salt, commit};
+use recall_log::merkle::{Hash, leaf_hash};
 use recall_log::time::Timestamp;
 
 use super::group::{Group, Known, Placed};
 use super::queue::{Job, Queue, Submitted};
-use super::{Class, CommitError, Outcome, Rest};
+use super::{Class, CommitError, FRESH_BYTES, FRESH_LIMIT, Outcome, Rest};
 use crate::catalog::{ApplyError, Catalog, Change, Kind, RowChange, State};
+use crate::columns::Column;
 use crate::dedupe::Dedupe;
 use crate::fresh::{Fresh, StoredBatch};
 use crate::keys::{Keys, PhiAccess, SetInfo};
-use crate::publisher::{Chunk, Publication};
+use crate::publisher::{Chunk, Leaves, Publication};
 use crate::reserve::Reserve;
 use crate::seams::{Clock, Faults, Random, Step};
-use crate::snapshot::{Part, Snapshots};
+use crate::snapshot::{Part, Rows, Scan, Snapshots};
 use crate::source::Register;
 use crate::trail::erasure::Erasures;
 
@@ -100,14 +104,19 @@ pub(super) fn run(mut worker: Worker, queue: &Queue) {
 }
 
 impl Worker {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        let reserve = parts.reserve.clone();
+        parts.catalog.set_last_room(Box::new(move || match reserve.give_up() {
+            Ok(_) => tracing::error!("the disk is full; the reserve is given up to open the catalog"),
+            Err(error) => tracing::error!(%error, "the disk is full, and the reserve can't be given up"),
+        }));
         Self { phi: parts.keys.phi_access(), next_id: parts.state.next_id, parts, full_since: None }
     }
 
     /// Commits a group. Those who queue hear how things stand before anybody is answered.
     fn commit(&mut self, mut group: Vec<Submitted>, queue: &Queue) {
         let full = self.full_since.is_some() && !self.has_room_again();
-        queue.report(self.backlog.max(self.publication.waiting()), full);
+        queue.report(self.backlog(), full);
         if full {
             group = refuse_ingest(group);
         }
@@ -117,7 +126,7 @@ impl Worker {
             self.parts.state = state;
             self.publish(placed, change);
         }
-        queue.report(self.backlog.max(self.publication.waiting()), self.full_since.is_some());
+        queue.report(self.backlog(), self.full_since.is_some());
         match applied {
             Ok(()) => {
                 for Member { mut submitted, outcomes } in members {
@@ -135,15 +144,22 @@ impl Worker {
         }
     }
 
+    /// Events that wait for a segment or for publication; at the limit where they take too much memory, however few they are.
+    fn backlog(&self) -> u64 {
+        let events = self.parts.backlog.max(self.publication.waiting());
+        if self.snapshots.load().fresh_bytes() >= FRESH_BYTES { events.max(FRESH_LIMIT) } else { events }
+    }
+
     /// Writes a commit, out of the reserve where the disk is full.
     fn apply(&mut self, change: &Change, state: &mut State) -> Result<(), CommitError> {
+        let had_reserve = self.reserve.is_there();
         match self.parts.catalog.apply(Step::CatalogWrite, change, state) {
             Err(ApplyError::Full) => {}
             other => return Ok(other?),
         }
         self.full_since = Some(self.clock.now());
         let size_bytes: usize = change.batches.iter().map(|batch| batch.sealed.public.len() + batch.sealed.phi.len()).sum();
-        if !self.reserve.is_worth(size_bytes) || !self.reserve.give_up().unwrap_or(false) {
+        if !self.reserve.is_worth(size_bytes) || !had_reserve || self.reserve.give_up().is_err() {
             return Err(CommitError::DiskFull);
         }
         tracing::error!("the disk is full; the reserve is given up for records of reads and administration, and events are refused");
@@ -172,8 +188,10 @@ impl Worker {
         let mut change = Change::default();
         let mut commit = Group::new(self.state.frontier.size());
         let mut members = Vec::with_capacity(group.len());
+        let publication = Arc::clone(&self.publication);
+        let leaves = publication.leaves();
         for mut submitted in group {
-            match self.add(&mut commit, &mut change, &mut submitted) {
+            match self.add(&mut commit, &mut change, &mut submitted, &leaves) {
                 Ok(outcomes) => members.push(Member { submitted, outcomes }),
                 Err(error) => submitted.reply.send(Err(error)),
             }
@@ -193,11 +211,22 @@ impl Worker {
     }
 
     /// Adds one submission to the commit, whole or not at all.
-    fn add(&mut self, commit: &mut Group, change: &mut Change, submitted: &mut Submitted) -> Result<Vec<Outcome>, CommitError> {
+    fn add(
+        &mut self,
+        commit: &mut Group,
+        change: &mut Change,
+        submitted: &mut Submitted,
+        leaves: &Leaves<'_>,
+    ) -> Result<Vec<Outcome>, CommitError> {
         let submission = &mut submitted.submission;
         let known = Known {
             dedupe: &self.parts.dedupe,
-            leaf: &|index| self.parts.publication.leaf(index).map_err(|error| CommitError::Failed(error.to_string())),
+            class: submission.class,
+            leaf: &|index| {
+                let read = leaves.hash(index);
+                // One tile that can't be read does not stop a submission, as long as the event is there.
+                read.or_else(|error| self.stored_leaf(index).ok_or_else(|| CommitError::Failed(error.to_string())))
+            },
             erased: &|index| self.parts.erasures.by(index).is_some(),
         };
         let mark = commit.mark();
@@ -214,6 +243,18 @@ impl Worker {
         change.rows.extend(rest.rows);
         change.remove_batches.extend(rest.remove_batches);
         Ok(outcomes)
+    }
+
+    /// The leaf hash of an event, from its stored bytes.
+    fn stored_leaf(&self, index: u64) -> Option<Hash> {
+        let snapshot = self.snapshots.load();
+        let (part, row) = snapshot.locate(index)?;
+        let columns = vec![Column::SaltPublic, Column::Public, Column::SaltPhi, Column::Phi];
+        let rows = Rows::List(vec![row]);
+        let read = part.scan(Scan { columns, rows, predicate: None, batch_rows: 1, phi: Some(&self.phi) }).ok()?.next()?.ok()?;
+        let bytes = |at: usize| Some(read.columns().get(at)?.as_binary_opt::<i64>()?.iter().next()??.to_vec());
+        let salt = |at: usize| Salt::try_from(read.columns().get(at)?.as_fixed_size_binary_opt()?.iter().next()??).ok();
+        Some(leaf_hash(&commit(&bytes(1)?, &bytes(3)?, &salt(0)?, &salt(2)?)))
     }
 
     /// Extends the frontier and seals what was placed. Gives the state after it.
@@ -240,6 +281,13 @@ impl Worker {
     fn key_set(&mut self, state: &mut State, class: &str) -> Result<u64, CommitError> {
         let month = month(self.clock.now());
         if month > state.epoch {
+            if !state.epoch.is_empty() && months(&month).saturating_sub(months(&state.epoch)) > 1 {
+                tracing::warn!(
+                    from = state.epoch,
+                    to = month,
+                    "the clock has jumped by months; events are kept under the new month from now on, for it never goes back"
+                );
+            }
             state.epoch = month;
         }
         match self.keys.set_for(&state.epoch, class) {
@@ -345,7 +393,13 @@ fn refuse_ingest(group: Vec<Submitted>) -> Vec<Submitted> {
     duty
 }
 
+/// The number of the month in `2026-11`, since the year 0.
+fn months(epoch: &str) -> u32 {
+    let (year, month) = epoch.split_once('-').unwrap_or_default();
+    year.parse::<u32>().unwrap_or(0).saturating_mul(12).saturating_add(month.parse().unwrap_or(0))
+}
+
 /// `2026-11` of a time.
-fn month(time: Timestamp) -> String {
+pub(crate) fn month(time: Timestamp) -> String {
     time.to_string().chars().take(7).collect()
 }

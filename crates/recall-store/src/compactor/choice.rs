@@ -17,8 +17,9 @@ pub(super) struct Run<'a> {
 }
 
 impl Run<'_> {
-    fn events(&self) -> u64 {
-        self.batches.iter().map(|fresh| u64::from(fresh.count())).sum()
+    fn is_enough(&self, options: &Options) -> bool {
+        let sum = |of: fn(&Fresh) -> u64| self.batches.iter().fold(0_u64, |sum, fresh| sum.saturating_add(of(fresh)));
+        sum(|fresh| fresh.count().into()) >= options.segment_events || sum(Fresh::size_bytes) >= options.segment_bytes
     }
 
     pub(super) fn to_vec(&self) -> Vec<Arc<Fresh>> {
@@ -55,14 +56,16 @@ pub(super) fn runs(parts: &[Part]) -> Vec<Run<'_>> {
 /// The batches that become a segment next, if any: enough of them, or the rest of a key set that has ended. All lie below `signed`.
 pub(super) fn flush(parts: &[Part], signed: u64, options: &Options) -> Option<Vec<Arc<Fresh>>> {
     for run in runs(parts) {
-        let enough = run.events() >= options.segment_events;
+        let enough = run.is_enough(options);
         if !enough && !run.ended {
             continue;
         }
-        let mut events = 0;
+        let (mut events, mut size_bytes) = (0_u64, 0_u64);
         let fits = |fresh: &&&Arc<Fresh>| {
-            events += u64::from(fresh.count());
-            fresh.end() <= signed && (events <= options.segment_events || events == u64::from(fresh.count()))
+            let is_first = events == 0;
+            events = events.saturating_add(fresh.count().into());
+            size_bytes = size_bytes.saturating_add(fresh.size_bytes());
+            fresh.end() <= signed && (is_first || (events <= options.segment_events && size_bytes <= options.segment_bytes))
         };
         let chosen: Vec<_> = run.batches.iter().take_while(fits).map(|fresh| Arc::clone(fresh)).collect();
         let whole = chosen.len() == run.batches.len();
@@ -119,10 +122,11 @@ fn alike(a: &Segment, b: &Segment) -> bool {
     a.row().tier == b.row().tier && a.key_set() == b.key_set()
 }
 
-/// The indexes covered by runs of seen ids that merge next, if any.
+/// The indexes covered by runs of seen ids that merge next, if any. Runs with a gap between them stay apart: one run covers all that lies
+/// between its ends.
 pub(super) fn merge_runs(rows: &[RunRow], options: &Options) -> Option<Range<u64>> {
-    let same_tier = rows.chunk_by(|a, b| a.tier == b.tier);
-    let windows = same_tier.flat_map(|group| group.chunks_exact(options.merge_width.max(2)));
+    let neighbours = rows.chunk_by(|a, b| a.tier == b.tier && a.range().end == b.first_index);
+    let windows = neighbours.flat_map(|group| group.chunks_exact(options.merge_width.max(2)));
     let window = windows.min_by_key(|window| window.first().map(|row| row.tier))?;
     Some(window.first()?.first_index..window.last()?.range().end)
 }

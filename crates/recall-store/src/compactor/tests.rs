@@ -66,6 +66,23 @@ fn enough_signed_batches_become_a_segment() {
 }
 
 #[test]
+fn few_large_batches_become_a_segment_by_their_bytes() {
+    let bench = Bench::new();
+    let parts = fresh(&bench, 0, 1, &[10, 10, 10, 10]);
+    let size_bytes: Vec<u64> = parts.iter().map(|part| if let Part::Fresh(fresh) = part { fresh.size_bytes() } else { 0 }).collect();
+    assert!(size_bytes.iter().all(|size| *size > 1_000));
+    let flushed = |segment_bytes: u64| {
+        let options = Options { segment_bytes, ..options() };
+        range(choice::flush(&parts, 40, &options), |fresh| fresh.first_index(), |fresh| fresh.end())
+    };
+    let all: u64 = size_bytes.iter().sum();
+    assert_eq!(flushed(all + 1), None);
+    assert_eq!(flushed(all), Some((0, 40)));
+    assert_eq!(flushed(size_bytes[0] + size_bytes[1]), Some((0, 20)));
+    assert_eq!(flushed(1), Some((0, 10)));
+}
+
+#[test]
 fn the_rest_of_a_key_set_becomes_a_segment_when_it_is_signed_whole() {
     let bench = Bench::new();
     let mut parts = fresh(&bench, 0, 1, &[10, 10]);
@@ -126,6 +143,12 @@ fn runs_of_one_tier_merge() {
     assert_eq!(choice::merge_runs(&rows(&[1, 0, 0, 0, 0]), &options()), Some(10..40));
     assert_eq!(choice::merge_runs(&rows(&[1, 1, 1, 0, 0]), &options()), Some(0..30));
     assert_eq!(choice::merge_runs(&[], &options()), None);
+    // Nothing merges across a gap.
+    let mut gap = rows(&[0, 0, 0, 0, 0]);
+    gap.remove(1);
+    assert_eq!(choice::merge_runs(&gap, &options()), Some(20..50));
+    gap.remove(2);
+    assert_eq!(choice::merge_runs(&gap, &options()), None);
 }
 
 #[test]

@@ -4,21 +4,31 @@ use std::collections::HashSet;
 use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use arrow::array::AsArray;
 use arrow::error::ArrowError;
+use recall_log::entry::{Facets, PartError, received_at_span};
 use thiserror::Error;
 
 use super::{DEDUPE, Options, SEGMENTS, Wiring, choice};
+use crate::batch::{Encoder, Identity};
 use crate::catalog::{Change, Kind, RowChange};
+use crate::columns::Column;
 use crate::committer::CommitError;
-use crate::dedupe::{self, RunRow};
+use crate::dedupe::{self, Broken, Prepared, RunRow};
 use crate::encrypted::WriteError;
 use crate::fresh::Fresh;
+use crate::keys::Keys;
 use crate::seams::{Step, guarded};
 use crate::segment::{self, Plan, Segment, SegmentRow};
-use crate::snapshot::{Gap, Part, ReadError};
+use crate::snapshot::{Gap, Part, ReadError, Rows, Scan};
+
+/// Events in one run of those that are made again: bounds what is held of them.
+const MEND_EVENTS: u64 = 1 << 20;
+/// Events read at once for it; one may be 1 MiB long.
+const MEND_ROWS: usize = 256;
 
 /// Why a step failed. Nothing is lost by it: readers keep what they had.
 #[derive(Debug, Error)]
@@ -66,8 +76,16 @@ impl Work {
             self.join(&run)?;
             return Ok(true);
         }
+        if self.wiring.handle.is_full() {
+            // The room that is left is for records of duty.
+            return Ok(false);
+        }
         if let Some(run) = choice::flush(parts, self.wiring.publication.signed(), &self.options) {
             self.make_segment(&run, stop)?;
+            return Ok(true);
+        }
+        if let Some(broken) = self.wiring.dedupe.broken() {
+            self.mend(&broken, stop).inspect_err(|error| self.give_up(&broken, error))?;
             return Ok(true);
         }
         let busy = self.wiring.handle.is_waiting();
@@ -117,15 +135,15 @@ impl Work {
         };
         let run =
             guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.write_run(id, fresh.first_index(), fresh.identities()));
-        let run = run.inspect_err(|_| forget())?;
+        let run = run.map_err(CompactError::from).and_then(|row| Ok(self.wiring.dedupe.prepare(row)?)).inspect_err(|_| forget())?;
         let change = Change {
             remove_batches: once(fresh.first_index()..fresh.end()).collect(),
-            rows: vec![put_segment(segment.row()), put_run(&run)],
+            rows: vec![put_segment(segment.row()), put_run(run.row())],
             ..Change::default()
         };
         self.commit(change, forget)?;
+        self.wiring.dedupe.adopt(run, fresh.identities());
         self.wiring.snapshots.replace(Part::Segment(segment))?;
-        self.wiring.dedupe.adopt(run)?;
         Ok(())
     }
 
@@ -168,13 +186,60 @@ impl Work {
     fn merge_runs(&self, range: &Range<u64>) -> Result<(), CompactError> {
         let id = self.wiring.handle.next_id()?;
         let old: Vec<RunRow> = self.wiring.dedupe.rows().into_iter().filter(|row| range.contains(&row.first_index)).collect();
-        let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.merge_runs(id, range))
-            .inspect_err(|_| self.drop_run(id))?;
+        let run = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.merge_runs(id, range));
+        let run = run.map_err(CompactError::from).and_then(|row| Ok(self.wiring.dedupe.prepare(row)?));
+        let run = run.inspect_err(|_| self.drop_run(id))?;
         let mut rows: Vec<RowChange> = old.iter().map(|row| RowChange::remove(Kind::Run, RunRow::name(row.id))).collect();
-        rows.push(put_run(&run));
+        rows.push(put_run(run.row()));
         self.commit(Change { rows, ..Change::default() }, || self.drop_run(id))?;
-        self.wiring.dedupe.adopt(run)?;
+        self.wiring.dedupe.adopt(run, &[]);
         Ok(())
+    }
+
+    /// Makes a stretch of the index of repeats again, out of the events that it is about.
+    fn mend(&self, broken: &Broken, stop: &AtomicBool) -> Result<(), CompactError> {
+        let (first, last) = (broken.range.start, broken.range.end.saturating_sub(1));
+        tracing::warn!(first, last, "the index of repeats is damaged; it is made again from the events");
+        let mut runs = Vec::new();
+        let made = self.runs_of(&broken.range, &mut runs, stop);
+        let forget = || runs.iter().for_each(|run: &Prepared| self.drop_run(run.row().id));
+        made.inspect_err(|_| forget())?;
+        let known = self.wiring.rows.all(Kind::Run);
+        let within = |row: &RunRow| broken.range.start <= row.first_index && row.range().end <= broken.range.end;
+        let gone = known.iter().filter_map(|(_, value)| RunRow::decode(value).ok()).filter(within);
+        let mut rows: Vec<RowChange> = gone.map(|row| RowChange::remove(Kind::Run, RunRow::name(row.id))).collect();
+        rows.extend(runs.iter().map(|run| put_run(run.row())));
+        self.commit(Change { rows, ..Change::default() }, forget)?;
+        self.wiring.dedupe.mend(broken, runs);
+        tracing::info!(first, last, "the index of repeats is whole again");
+        Ok(())
+    }
+
+    fn runs_of(&self, range: &Range<u64>, runs: &mut Vec<Prepared>, stop: &AtomicBool) -> Result<(), CompactError> {
+        let snapshot = self.wiring.snapshots.load();
+        let mut next = range.start;
+        while next < range.end {
+            if stop.load(Ordering::Relaxed) {
+                return Err(WriteError::Stopped(self.wiring.folder.join(DEDUPE)).into());
+            }
+            let (part, row) = snapshot.locate(next).ok_or(Gap(next))?;
+            let count = part.end().min(range.end).saturating_sub(next).min(MEND_EVENTS);
+            let identities = identities_of(part, row, u32::try_from(count).unwrap_or(0), &self.wiring.encoder, &self.wiring.keys)?;
+            let id = self.wiring.handle.next_id()?;
+            let row = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.write_run(id, next, &identities));
+            let run = row.map_err(CompactError::from).and_then(|row| Ok(self.wiring.dedupe.prepare(row)?));
+            runs.push(run.inspect_err(|_| self.drop_run(id))?);
+            next = next.saturating_add(count);
+        }
+        Ok(())
+    }
+
+    /// Where the events can't be read either, trying again is of no use.
+    fn give_up(&self, broken: &Broken, error: &CompactError) {
+        if matches!(error, CompactError::Read(ReadError::Damaged { .. } | ReadError::Erased(_)) | CompactError::Gap(_)) {
+            tracing::error!(%error, "the index of repeats can't be made again; events are refused until the files are restored");
+            self.wiring.dedupe.give_up(broken, &error.to_string());
+        }
     }
 
     /// Puts new files into the catalog, or forgets them. Files that the catalog may name after all must stay.
@@ -190,6 +255,29 @@ impl Work {
         // What can't be removed now is a leftover that the next start removes.
         let _ = dedupe::remove_file(&self.wiring.folder.join(DEDUPE), id);
     }
+}
+
+/// What tells repeats of some events of a part, from their stored bytes.
+fn identities_of(part: &Part, first: u32, count: u32, encoder: &Encoder, keys: &Arc<Keys>) -> Result<Vec<Identity>, ReadError> {
+    if matches!(part, Part::Erased(_)) {
+        return Err(ReadError::damaged(format!("events {} to {}", part.first_index(), part.end().saturating_sub(1)), "they are gone"));
+    }
+    let phi = keys.phi_access();
+    let rows = Rows::Range(first..first.saturating_add(count));
+    let scan = Scan { columns: vec![Column::Public, Column::Phi], rows, predicate: None, batch_rows: MEND_ROWS, phi: Some(&phi) };
+    let mut identities = Vec::with_capacity(usize::try_from(count).unwrap_or(0));
+    for batch in part.scan(scan)? {
+        let batch = batch?;
+        let column = |at: usize| batch.columns().get(at).and_then(|column| column.as_binary_opt::<i64>()).ok_or(ReadError::Rows);
+        for (public, phi) in column(0)?.iter().zip(column(1)?) {
+            let (public, phi) = (public.unwrap_or_default(), phi.unwrap_or_default());
+            let damaged = |error: PartError| ReadError::damaged(format!("events from {} on", part.first_index()), error);
+            let facets = Facets::read(public, Some(phi)).map_err(damaged)?;
+            let span = received_at_span(public).map_err(damaged)?;
+            identities.push(encoder.identity(&facets.source, &facets.id, public, span, phi));
+        }
+    }
+    Ok(identities)
 }
 
 fn put_segment(row: &SegmentRow) -> RowChange {

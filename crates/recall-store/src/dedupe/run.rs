@@ -6,11 +6,12 @@ use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use parquet::file::reader::Length as _;
 use xorf::{BinaryFuse16, Filter as _};
 
 use super::{RUN, RunRow, Seen, remove_file};
 use crate::batch::Identity;
-use crate::encrypted::{FileFacts, WriteError, file_path};
+use crate::encrypted::{FileFacts, SharedFile, WriteError, file_path};
 use crate::secret::Key32;
 use crate::snapshot::ReadError;
 use crate::sorted::{SortedFile, SortedPlace, SortedWriter, Stream, int64s};
@@ -96,15 +97,31 @@ pub(crate) struct Run {
     file: SortedFile,
     filter: RwLock<Option<Arc<Filter>>>,
     obsolete: AtomicBool,
+    /// A lookup met bytes that it could not read.
+    damaged: AtomicBool,
+    /// It can't be made again.
+    beyond_repair: AtomicBool,
 }
 
 impl Run {
     pub(super) fn open(folder: &Path, row: RunRow, key: &Key32) -> Result<Self, ReadError> {
-        let file = SortedFile::open(&place(folder, row.id, key))?;
+        let place = place(folder, row.id, key);
+        let file = SortedFile::open(&place)?;
+        if SharedFile::open(&place.path)?.len() != row.file.size_bytes {
+            return Err(ReadError::damaged(file.place(), "it does not have the size that the catalog says"));
+        }
         if file.len() as u64 != row.count {
             return Err(ReadError::damaged(file.place(), "it does not hold the number of events that the catalog says"));
         }
-        Ok(Self { row, folder: folder.to_owned(), file, filter: RwLock::new(None), obsolete: AtomicBool::new(false) })
+        Ok(Self {
+            row,
+            folder: folder.to_owned(),
+            file,
+            filter: RwLock::new(None),
+            obsolete: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
+            beyond_repair: AtomicBool::new(false),
+        })
     }
 
     /// All records, in order.
@@ -169,6 +186,19 @@ impl Run {
 
     pub(super) fn drop_filter(&self) {
         *self.filter.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    pub(super) fn mark_damaged(&self) {
+        self.damaged.store(true, Ordering::Release);
+    }
+
+    pub(super) fn mark_beyond_repair(&self) {
+        self.beyond_repair.store(true, Ordering::Release);
+    }
+
+    /// Is it to be made again?
+    pub(super) fn is_damaged(&self) -> bool {
+        self.damaged.load(Ordering::Acquire) && !self.beyond_repair.load(Ordering::Acquire)
     }
 
     pub(super) fn mark_obsolete(&self) {

@@ -1,5 +1,6 @@
 //! What committer, publisher and readers share: entries that are committed but in no checkpoint yet, and how far publication has come.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -53,6 +54,35 @@ pub enum WaitError {
     /// The trail is closing.
     #[error("the trail is closed")]
     Closed,
+}
+
+/// Reads leaf hashes, and keeps the tile that it read last: repeats come in runs, as they were sent the first time.
+pub(crate) struct Leaves<'p> {
+    publication: &'p Publication,
+    last: RefCell<Option<Tile<'p>>>,
+}
+
+struct Tile<'p> {
+    index: u64,
+    /// The size of the tree that it was read of.
+    size: u64,
+    reader: TileHashReader<'p>,
+}
+
+impl Leaves<'_> {
+    /// The leaf hash of a committed event.
+    pub(crate) fn hash(&self, index: u64) -> Result<Hash, ReadError> {
+        if let Some(leaf) = self.publication.pending_leaf(index) {
+            return Ok(leaf);
+        }
+        let mut last = self.last.borrow_mut();
+        if last.as_ref().is_none_or(|tile| tile.index != index / 256 || tile.size <= index) {
+            let size = self.publication.signed();
+            *last = Some(Tile { index: index / 256, size, reader: TileHashReader::new(&self.publication.log, size) });
+        }
+        let tile = last.as_ref().ok_or_else(|| ReadError { place: "log".to_owned(), problem: "no tile was read".to_owned() })?;
+        tile.reader.hash(0, index)
+    }
 }
 
 struct State {
@@ -138,13 +168,9 @@ impl Publication {
         self.lock().failure.clone()
     }
 
-    /// The leaf hash of a committed event.
-    pub(crate) fn leaf(&self, index: u64) -> Result<Hash, ReadError> {
-        if let Some(leaf) = self.pending_leaf(index) {
-            return Ok(leaf);
-        }
-        let signed = self.signed();
-        TileHashReader::new(&self.log, signed).hash(0, index)
+    /// Reads the leaf hashes of committed events.
+    pub(crate) fn leaves(&self) -> Leaves<'_> {
+        Leaves { publication: self, last: RefCell::new(None) }
     }
 
     fn pending_leaf(&self, index: u64) -> Option<Hash> {
@@ -184,6 +210,11 @@ impl Publication {
             true => Err(WaitError::Closed),
             false => Err(WaitError::Late(state.failure.clone().unwrap_or_else(|| "it takes its time".to_owned()))),
         }
+    }
+
+    /// Has the publisher's thread ended?
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
     }
 
     /// Publishes without waiting for the interval. Says what a round that began after the call came to.

@@ -48,8 +48,9 @@ impl LogFolder {
         }
     }
 
-    fn sync(&self) -> io::Result<()> {
-        Ok(rustix::fs::syncfs(File::open(&self.0)?)?)
+    /// To be opened before what it is to sync is written: a descriptor reports only failures that came after it was opened.
+    fn syncer(&self) -> io::Result<File> {
+        File::open(&self.0)
     }
 
     /// Removes the partial files of trees of more than `size` events: whoever goes on from `size` under another key comes to others.
@@ -193,6 +194,7 @@ impl Publisher {
             None => self.resume()?,
         };
         let faults = Arc::clone(&self.faults);
+        let syncer = self.log.syncer()?;
         guarded(&*faults, Step::TileWrite, || -> Result<(), PublishError> {
             let log = &self.log;
             let mut sink = |path: TilePath, bytes: &[u8]| log.write(path, bytes);
@@ -209,7 +211,7 @@ impl Publisher {
         if writer.size() != frontier.size() || writer.root() != frontier.root() {
             return Err(PublishError::Root);
         }
-        guarded(&*faults, Step::TileSync, || self.log.sync())?;
+        guarded(&*faults, Step::TileSync, || Ok::<_, io::Error>(rustix::fs::syncfs(&syncer)?))?;
         self.writer = Some(writer);
         Ok(())
     }

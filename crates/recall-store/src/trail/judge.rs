@@ -25,10 +25,21 @@ pub(super) struct Judgement {
     pub behind: bool,
 }
 
-/// Compares the catalog's tree with the anchor and `log/checkpoint`. `signed` events are in tiles.
-pub(super) fn judge(folder: &Folder, log: &Verifier, committed: &Frontier, signed: &Frontier) -> io::Result<Judgement> {
+/// The anchor and `log/checkpoint`, as they were before the catalog was read: a server that works beside is never behind them.
+pub(super) struct Notes {
+    anchor: Option<Vec<u8>>,
+    checkpoint: Option<Vec<u8>>,
+}
+
+/// Reads them.
+pub(super) fn notes(folder: &Folder) -> io::Result<Notes> {
+    Ok(Notes { anchor: read(&folder.anchor())?, checkpoint: read(&folder.checkpoint())? })
+}
+
+/// Compares the catalog's tree with them. `signed` events are in tiles.
+pub(super) fn judge(folder: &Folder, notes: Notes, log: &Verifier, committed: &Frontier, signed: &Frontier) -> io::Result<Judgement> {
     let mut judgement = Judgement { published: Published { size: 0, note: String::new() }, reason: None, behind: false };
-    let (anchor, checkpoint) = (read(&folder.anchor())?, read(&folder.checkpoint())?);
+    let Notes { anchor, checkpoint } = notes;
     let unproven = unproven(folder, anchor.is_some(), checkpoint.is_some());
     for (path, bytes, is_log) in [(folder.anchor(), anchor, false), (folder.checkpoint(), checkpoint, true)] {
         let Some(bytes) = bytes else { continue };

@@ -14,18 +14,18 @@ use recall_log::tile::TileWriter;
 use thiserror::Error;
 
 use super::erasure::Erasures;
-use super::judge::judge;
-use super::{EXPECTATION, Folder, FolderLock, LockError, Running, SOURCES_AS_OF, Trail};
+use super::judge::{self, judge};
+use super::{DAMAGE_FOUND, EXPECTATION, Folder, FolderLock, LockError, Running, SOURCES_AS_OF, Trail};
 use crate::batch::Encoder;
-use crate::catalog::{Catalog, CatalogError, Damage, Kind, Rows, State};
+use crate::catalog::{ApplyError, Catalog, CatalogError, Change, Damage, Kind, RowChange, Rows, State};
 use crate::committer::{Committer, Worker};
 use crate::compactor::{self, Compactor};
-use crate::dedupe::{Dedupe, RunRow};
+use crate::dedupe::{Dedupe, Lost, RunRow};
 use crate::fresh::{self, Fresh, StoredBatch};
 use crate::keys::{KeyringError, Keys, PhiAccess, RootSource, SetGone, TrailKey};
 use crate::publisher::{Chunk, LogFolder, Publication, Publisher, PublisherThread, Signed};
 use crate::reserve::{self, Reserve};
-use crate::seams::{Clock, Faults, NoFaults, Random, SystemClock, SystemRandom};
+use crate::seams::{Clock, Faults, NoFaults, Random, Step, SystemClock, SystemRandom};
 use crate::segment::{Segment, SegmentRow};
 use crate::snapshot::{Erased, Part, ReadError, Snapshot, Snapshots};
 use crate::source::Register;
@@ -97,9 +97,6 @@ pub enum OpenError {
     /// Parts that do not follow one another, after gaps were filled: a mistake in here.
     #[error(transparent)]
     Gap(#[from] crate::snapshot::Gap),
-    /// What was seen before can't be told any more.
-    #[error("the index of repeats could not be opened: {0}")]
-    Dedupe(ReadError),
     /// The signing key.
     #[error("the signing key can't be used: {0}")]
     Sign(#[from] SignError),
@@ -135,6 +132,8 @@ struct Loader<'a> {
     encoder: &'a Encoder,
     rows: Rows,
     dedupe: &'a Dedupe,
+    /// Runs that could not be opened.
+    unreadable: Vec<(RunRow, ReadError)>,
     damage: Vec<Damage>,
     /// Events whose keys are destroyed, without a record of it here.
     gone: Vec<Erased>,
@@ -153,39 +152,80 @@ pub(super) fn open(options: OpenOptions) -> Result<Trail, OpenError> {
     };
     let keys = Arc::new(Keys::load(&folder.keyring(), &root, Arc::clone(&options.random), Arc::clone(&options.faults))?);
     drop(root);
+    if options.read_only {
+        return look(options, &folder, &keys);
+    }
     open_with(options, folder, lock, keys)
 }
 
+/// Opens for reading, perhaps beside a server that puts new files in place of old ones between one look and the next: what is found twice
+/// in the same way is so.
+fn look(options: OpenOptions, folder: &Folder, keys: &Arc<Keys>) -> Result<Trail, OpenError> {
+    const TRIES: usize = 5;
+    let look = || open_with(options.clone(), folder.clone(), None, Arc::clone(keys));
+    let mut trail = look()?;
+    for _ in 1..TRIES {
+        if trail.damage.is_empty() && !trail.copy {
+            break;
+        }
+        let again = look()?;
+        let same = (&again.damage, &again.running.as_ref().err()) == (&trail.damage, &trail.running.as_ref().err());
+        trail = again;
+        if same {
+            break;
+        }
+    }
+    Ok(trail)
+}
+
 fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, keys: Arc<Keys>) -> Result<Trail, OpenError> {
+    let notes = judge::notes(&folder)?;
     let open = if options.read_only { Catalog::open_read_only } else { Catalog::open };
     let mut catalog = open(&folder.catalog(), keys.trail(TrailKey::Catalog), Arc::clone(&options.random), Arc::clone(&options.faults))?;
     let found = catalog.load()?;
+    let unsettled = if options.read_only { None } else { settle(&mut catalog, &Reserve::new(folder.path(), options.reserve_bytes)).err() };
     let rows = catalog.rows();
     let encoder = Encoder::new(&keys, Arc::clone(&options.random));
     let mut damage = found.damage;
     let runs = rows_of(&rows, Kind::Run, |value| RunRow::decode(value).ok(), &mut damage);
     let run_ids = runs.iter().map(|run| run.id).collect();
-    let dedupe = Arc::new(Dedupe::open(&folder.dedupe(), runs, &keys, options.filter_bytes).map_err(OpenError::Dedupe)?);
+    let (dedupe, unreadable) = Dedupe::open_readable(&folder.dedupe(), runs, &keys, options.filter_bytes);
+    let dedupe = Arc::new(dedupe);
     let (erasures, reason) = match Erasures::load(&rows) {
         Ok(erasures) => (erasures, None),
         Err(name) => (Erasures::default(), Some(format!("the record of erasure {name} can't be read"))),
     };
     // What is recorded as erased is not read again, whether its key is destroyed yet or not.
     erasures.all().iter().for_each(|erasure| keys.forget(erasure.key_set));
-    let reason = damage.first().map(|damage| format!("the catalog is damaged: {damage}; restore it from a backup")).or(reason);
+    let reason = found.fatal.map(|damage| format!("the catalog is damaged: {damage}; restore it from a backup")).or(reason);
     let phi = keys.phi_access();
-    let loader = Loader { folder: &folder, keys: &keys, phi, encoder: &encoder, rows, dedupe: &dedupe, damage, gone: Vec::new(), reason };
+    let loader = Loader {
+        folder: &folder,
+        keys: &keys,
+        phi,
+        encoder: &encoder,
+        rows,
+        dedupe: &dedupe,
+        unreadable,
+        damage,
+        gone: Vec::new(),
+        reason,
+    };
     let mut loaded = loader.load(&catalog, found.state, &erasures)?;
     let verifier = recall_log::note::Verifier::parse(&keys.vkey())?;
     let signed = loaded.signed.as_ref().map(|signed| signed.frontier.clone()).unwrap_or_default();
-    let judgement = judge(&folder, &verifier, &loaded.pending.frontier, &signed)?;
+    let judgement = judge(&folder, notes, &verifier, &loaded.pending.frontier, &signed)?;
     let copy = judgement.reason.is_some() || !loaded.gone.is_empty();
-    let mut reason = loaded.reason.take().or(judgement.reason).or_else(|| erased_elsewhere(&loaded.gone));
+    let unsettled = unsettled.map(|error| format!("its catalog can't be synced: {error}; see the disk, then start again"));
+    let mut reason = loaded.reason.take().or(judgement.reason).or_else(|| erased_elsewhere(&loaded.gone)).or(unsettled);
     if let Err(error) = TileWriter::resume(&LogFolder(folder.log()), &signed) {
         reason.get_or_insert(format!("the log can't be continued ({error}); restore its tiles from a backup"));
     }
     if options.read_only {
         reason.get_or_insert("it was opened for reading".to_owned());
+        // Nobody makes it again here.
+        let lost = dedupe.lost().into_iter();
+        loaded.damage.extend(lost.map(|lost| Damage { place: "the index of repeats".to_owned(), what: lost.to_string() }));
     }
     let publication = Arc::new(Publication::new(LogFolder(folder.log()), signed.size(), judgement.published));
     publication.add(loaded.pending);
@@ -214,15 +254,49 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
     trail.running = match (reason, loaded.state) {
         (Some(reason), _) => Err(reason),
         (None, None) => Err("the state row is missing from the catalog; restore it from a backup".to_owned()),
-        (None, Some(state)) => {
+        (None, Some(mut state)) => {
+            repair(&mut catalog, &mut state, &trail.damage);
             let start = Start { catalog, state, signed: loaded.signed, backlog: loaded.backlog, run_ids };
             Ok(start.threads(&trail, &options)?)
         }
     };
+    warn(&trail);
     if let Ok(running) = &trail.running {
         trail.finish_erasures(&running.committer.handle());
     }
     Ok(trail)
+}
+
+/// Writes what is whole of the kinds that were damaged. What was found goes with it, since afterwards it is found no more.
+fn repair(catalog: &mut Catalog, state: &mut State, damage: &[Damage]) {
+    const FOUND_CHARS: usize = 4_000;
+    if !catalog.needs_repair() {
+        return;
+    }
+    let found = damage.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    let found: String = found.chars().take(FOUND_CHARS).collect();
+    let change = Change { rows: vec![RowChange::put(Kind::Setting, DAMAGE_FOUND, found)], ..Change::default() };
+    if let Err(error) = catalog.apply(Step::CatalogWrite, &change, state) {
+        tracing::warn!(%error, "the catalog could not be repaired; the next commit tries again");
+    }
+}
+
+fn warn(trail: &Trail) {
+    for damage in &trail.damage {
+        tracing::error!(%damage, "the trail is damaged");
+    }
+    if let Some(month) = trail.month_ahead() {
+        tracing::warn!(month, "new events are kept under a month that the clock has not reached; see that the clock is right");
+    }
+}
+
+/// What an earlier process left in the catalog's log may be there in memory alone, if its sync failed: before anything is built on it,
+/// it is written a second time. On a full disk that is worth the reserve.
+fn settle(catalog: &mut Catalog, reserve: &Reserve) -> Result<(), ApplyError> {
+    match catalog.settle() {
+        Err(ApplyError::Full) if reserve.give_up()? => catalog.settle(),
+        other => other,
+    }
 }
 
 /// What the threads take over.
@@ -274,6 +348,8 @@ impl Start {
         let wiring = compactor::Wiring {
             folder: trail.folder().to_owned(),
             keys: Arc::clone(&trail.keys),
+            encoder: trail.encoder.clone(),
+            rows: trail.rows.clone(),
             snapshots: Arc::clone(&trail.snapshots),
             dedupe: Arc::clone(&trail.dedupe),
             publication: Arc::clone(&trail.publication),
@@ -312,10 +388,11 @@ impl Loader<'_> {
         for damage in unreadable {
             self.fatal(&damage.place, &damage.what);
         }
-        let backlog = stored.iter().map(|batch| u64::from(batch.count)).sum();
         self.batches(stored, |loader, lost, loaded| parts.push(loader.batch(lost, loaded, &mut pending, &mut register, as_of)));
-        let size = state.as_ref().map(|state| state.frontier.size());
+        let size = state.as_ref().map_or_else(|| authentic_size(&parts), |state| state.frontier.size());
         let parts = self.in_order(parts, size);
+        let backlog = parts.iter().filter(|part| matches!(part, Part::Fresh(_))).map(|part| u64::from(part.count())).sum();
+        self.find_lost_identities(&parts);
         if state.as_ref().is_some_and(|state| state.frontier != pending.frontier) {
             self.fatal("catalog, batches", "they do not lead to the tree that the state row tells");
             pending = Chunk::new(&state.as_ref().map_or_else(Frontier::new, |state| state.frontier.clone()));
@@ -444,8 +521,9 @@ impl Loader<'_> {
         Part::Fresh(Arc::new(loaded.fresh))
     }
 
-    /// Parts in index order; where some are missing, that is named and a placeholder stands for them.
-    fn in_order(&mut self, mut parts: Vec<Part>, size: Option<u64>) -> Vec<Part> {
+    /// Parts in index order; where some are missing, that is named and a placeholder stands for them. The trail holds `size` events: where
+    /// a batch says that it lies beyond, that is a number that nobody vouches for.
+    fn in_order(&mut self, mut parts: Vec<Part>, size: u64) -> Vec<Part> {
         parts.sort_by_key(Part::first_index);
         let mut whole: Vec<Part> = Vec::with_capacity(parts.len());
         let mut next = 0_u64;
@@ -454,16 +532,48 @@ impl Loader<'_> {
                 self.fatal(&format!("event {}", part.first_index()), "it is there twice");
                 continue;
             }
+            if part.end() > size {
+                self.fatal(
+                    &format!("events {} to {}", part.first_index(), part.end().saturating_sub(1)),
+                    "the state row does not know them",
+                );
+                continue;
+            }
             self.fill(&mut whole, next, part.first_index());
             next = part.end();
             whole.push(part);
         }
-        match size {
-            Some(size) if size > next => self.fill(&mut whole, next, size),
-            Some(size) if size < next => self.fatal(&format!("events from {size} on"), "the state row does not know them"),
-            _ => {}
-        }
+        self.fill(&mut whole, next, size);
         whole
+    }
+
+    /// Finds the events outside memory that no run of seen ids covers. Where they can be read, the compactor makes a run of them; until
+    /// then, and for good where they can't, no event passes for new.
+    fn find_lost_identities(&mut self, parts: &[Part]) {
+        let runs = self.dedupe.rows();
+        let mut lost: Vec<Lost> = Vec::new();
+        for part in parts.iter().filter(|part| !matches!(part, Part::Fresh(_))) {
+            let for_good = matches!(part, Part::Erased(_));
+            let mut next = part.first_index();
+            let after = runs.partition_point(|run| run.range().end <= next);
+            let covered = runs.iter().skip(after).map(RunRow::range).take_while(|range| range.start < part.end());
+            for range in covered.chain(std::iter::once(part.end()..part.end())) {
+                if next < range.start {
+                    match lost.last_mut() {
+                        Some(last) if last.range.end == next && last.for_good == for_good => last.range.end = range.start,
+                        _ => lost.push(Lost { range: next..range.start, what: String::new(), for_good }),
+                    }
+                }
+                next = next.max(range.end);
+            }
+        }
+        for mut lost in lost {
+            let touches = |row: &RunRow| row.first_index < lost.range.end && lost.range.start < row.range().end;
+            let known = self.unreadable.iter().find(|(row, _)| touches(row)).map(|(_, error)| error.to_string());
+            lost.what = known.unwrap_or_else(|| "nothing that can be read covers them".to_owned());
+            tracing::error!(%lost, "the index of repeats is damaged");
+            self.dedupe.lose(lost);
+        }
     }
 
     fn fill(&mut self, whole: &mut Vec<Part>, mut from: u64, to: u64) {
@@ -485,6 +595,12 @@ fn erased_elsewhere(gone: &[Erased]) -> Option<String> {
             "{events} events were erased after this copy was made, and the record of it is not in it; run `recall recover` to go on with it under a new origin and key"
         )
     })
+}
+
+/// How many events there are as far as sealed rows and sealed batches tell, where the state row does not.
+fn authentic_size(parts: &[Part]) -> u64 {
+    let authentic = |part: &&Part| !matches!(part, Part::Erased(Erased { by: None, .. }));
+    parts.iter().filter(authentic).map(Part::end).max().unwrap_or(0)
 }
 
 fn end(part: &Erased) -> u64 {

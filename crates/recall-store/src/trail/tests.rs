@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod copies;
+mod damage;
 mod disk;
 mod erasure;
 mod faults;
@@ -269,6 +270,19 @@ fn epochs_follow_the_month_and_never_go_back() {
     store(&trail, 3..4).unwrap();
     assert_eq!(epochs(&trail), ["2026-11", "2026-12"]);
     assert_eq!(contents(&trail).len(), 4);
+}
+
+#[test]
+fn a_month_ahead_of_the_clock_is_told() {
+    let stage = Stage::new();
+    let trail = stage.open();
+    store(&trail, 0..1).unwrap();
+    assert_eq!(trail.month_ahead(), None);
+    stage.clock.set("2099-01-01T00:00:00Z");
+    store(&trail, 1..2).unwrap();
+    assert_eq!(trail.month_ahead(), None);
+    stage.clock.set("2026-11-24T00:00:00Z");
+    assert_eq!(trail.month_ahead().as_deref(), Some("2099-01"));
 }
 
 #[test]

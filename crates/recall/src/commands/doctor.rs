@@ -216,6 +216,15 @@ fn catalog(place: &Place) -> Vec<Look> {
             "an erasure is recorded, but the key of what it erased is not destroyed: see that the root key's file can be replaced, then start the trail again",
         ));
     }
+    if let Some(month) = trail.month_ahead() {
+        looks.push(look(
+            "epoch",
+            Level::Risky,
+            format!(
+                "new events are kept under {month}, which the clock has not reached: a clock was wrong, and what is kept by the month is kept under that one"
+            ),
+        ));
+    }
     looks.push(match stale_export(&trail) {
         Some(stale) => look("exported keyring", Level::Risky, stale),
         None => look("exported keyring", Level::Good, "the keyring that was exported last holds every key"),

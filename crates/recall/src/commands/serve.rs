@@ -74,10 +74,15 @@ impl Running {
         }
         let engine = Engine::new(Limits::default(), &trail.keys().trail(TrailKey::Cursor))
             .map_err(|error| Failure::unreachable(error.to_string()))?;
-        let app = App::new(trail, engine, Arc::new(SystemClock), Arc::new(SystemRandom), metrics);
+        let app = App::new(trail, engine, Arc::new(SystemClock), Arc::new(SystemRandom), metrics, door);
+        if let (true, Some(reason)) = (app.unrecorded, app.trail.read_only()) {
+            output::note(&format!("recall: the trail is read-only: {reason}"));
+            output::note("recall: what you read in it now is NOT RECORDED in it");
+        }
         let router = router(&app, door);
         let running = Self { runtime, app, router };
         running.name_recovery()?;
+        running.name_damage()?;
         Ok(running)
     }
 
@@ -93,6 +98,17 @@ impl Running {
         let record =
             if elsewhere.is_empty() { record } else { record.with(serde_json::json!({"key_sets_erased_elsewhere": elsewhere.join(" ")})) };
         let recorded = self.block_on(self.app.record(record, vec![Trail::recovery_named()]));
+        recorded.map(drop).map_err(|problem| Failure::unreachable(problem.detail()))
+    }
+
+    /// What was found damaged in the catalog is repaired, and then only this event tells of it.
+    fn name_damage(&self) -> Result<(), Failure> {
+        let trail = &self.app.trail;
+        let (Some(found), None) = (trail.damage_found(), trail.read_only()) else { return Ok(()) };
+        output::note(&format!("recall: damage was found, and what could not be read was dropped: {found}"));
+        let target = serde_json::json!({"type": "recall:log", "id": trail.keys().origin()});
+        let record = Record::new(Identity::machine().actor(), "recall.damage", "U", target).stating(&found);
+        let recorded = self.block_on(self.app.record(record, vec![Trail::damage_named()]));
         recorded.map(drop).map_err(|problem| Failure::unreachable(problem.detail()))
     }
 
@@ -166,6 +182,9 @@ pub fn run(options: &Serve, as_json: bool) -> Result<(), Failure> {
     let app = Arc::clone(&running.app);
     if let Some(reason) = app.trail.not_ready() {
         output::note(&format!("recall: {reason}"));
+    }
+    for damage in app.trail.degraded() {
+        output::note(&format!("recall: {damage}"));
     }
     let schedule = Schedule::start(Arc::clone(&app), settings.verify_every, running.runtime.handle().clone());
     let served = running.block_on(serve(&app, running.router.clone(), settings.listen, as_json));

@@ -39,8 +39,8 @@ fn degraded(app: &App) -> Vec<String> {
     if app.trail.publish_failure().is_some() {
         degraded.push("the last checkpoint could not be published, so that new receipts wait".into());
     }
-    if !app.trail.damage().is_empty() {
-        degraded.push(format!("damaged parts of the trail: {}", app.trail.damage().len()));
+    if !app.trail.degraded().is_empty() {
+        degraded.push(format!("damaged parts of the trail: {}", app.trail.degraded().len()));
     }
     if app.integrity.found_damage() {
         degraded.push("the last verification found damage".into());

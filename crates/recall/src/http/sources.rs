@@ -54,14 +54,16 @@ pub fn coverage(app: &App) -> Result<Value, Problem> {
     let silent = others.iter().filter(|(_, source)| source.silent(now)).count();
     let missing = others.iter().fold(0_u64, |sum, (_, source)| sum.saturating_add(source.missing()));
     let ahead = others.iter().filter(|(_, source)| source.ahead_ms().is_some()).count();
+    let damaged = !app.trail.damage().is_empty();
     let sentence = format!(
-        "sources heard: {}; silent against expectation: {silent}; events missing by their numbers: {missing}; clocks ahead: {ahead}{}",
+        "sources heard: {}; silent against expectation: {silent}; events missing by their numbers: {missing}; clocks ahead: {ahead}{}{}",
         others.iter().filter(|(_, source)| source.events > 0).count(),
         if silent > 0 || missing > 0 { ". What was not sent is not in this answer" } else { "" },
+        if damaged { ". The trail is damaged: what is lost is not in this answer" } else { "" },
     );
     let named: Vec<Value> = others.iter().take(NAMED).map(|(name, source)| describe(name, source, now)).collect();
     Ok(
-        json!({"sentence": sentence, "complete": silent == 0 && missing == 0, "sources": named, "sources_not_listed": others.len().saturating_sub(NAMED)}),
+        json!({"sentence": sentence, "complete": silent == 0 && missing == 0 && !damaged, "sources": named, "sources_not_listed": others.len().saturating_sub(NAMED)}),
     )
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::harness::{Trail, copy, done, fails, lines, recall};
+use super::harness::{Server, Trail, copy, done, fails, lines, recall};
 
 fn filled(events: usize) -> Trail {
     let trail = Trail::new();
@@ -113,4 +113,26 @@ fn while_a_server_works_the_log_is_verified_and_the_rest_is_said() {
     done(&["verify", "--url", &server.url, "--public-key", &trail.vkey]);
     fails(1, &["verify", "--url", &server.url, "--public-key", &Trail::new().vkey]);
     fails(3, &["verify", "--url", "http://127.0.0.1:1", "--public-key", &trail.vkey]);
+}
+
+#[test]
+fn a_trail_that_cannot_be_written_is_read_by_its_administrator_alone_and_loudly() {
+    let trail = filled(30);
+    let (reader, ingest) = (trail.token("auditor"), trail.token("ingest"));
+    let data = copied(&trail, "old");
+    let server = trail.serve();
+    server.ingest(&ingest, &lines("b", 0, 5)).ok();
+    assert_eq!(server.stop(), Some(0));
+    std::fs::copy(trail.beside("trail.anchor"), trail.beside("old.anchor")).unwrap();
+    let data = data.to_str().unwrap();
+
+    let found = recall(&["search", "source:urn:ehr:test", "--format", "ndjson", "--data", data]);
+    assert_eq!(String::from_utf8(found.stdout).unwrap().lines().count(), 30);
+    let said = String::from_utf8(found.stderr).unwrap();
+    assert!(said.contains("NOT RECORDED") && said.contains("read-only"), "{said}");
+    let server = Server::start(&["--data", data]);
+    server.get("/v1/events?q=source:urn:ehr:test", &reader).problem(503);
+    server.get("/readyz", "").problem(503);
+    let _ = server.stop();
+    fails(3, &["token", "create", "--role", "ingest", "--name", "x", "--data", data]);
 }

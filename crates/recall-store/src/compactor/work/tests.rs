@@ -26,16 +26,17 @@ use crate::testing::{Bench, actor, plain, read};
 use crate::token::TokenKind;
 use crate::trail::Erasures;
 
-/// Fails one step once, before or after it is done.
+/// Fails one step once, before or after it is done; with a full disk, if told so.
 #[derive(Default)]
-struct Once(Mutex<Option<(Step, bool)>>);
+struct Once(Mutex<Option<(Step, bool)>>, AtomicBool);
 
 impl Once {
     fn ask(&self, step: Step, after: bool) -> io::Result<()> {
         let mut planned = self.0.lock().unwrap();
         if *planned == Some((step, after)) {
             *planned = None;
-            return Err(io::Error::other("on purpose"));
+            let kind = if self.1.load(Ordering::Relaxed) { io::ErrorKind::StorageFull } else { io::ErrorKind::Other };
+            return Err(io::Error::new(kind, "on purpose"));
         }
         Ok(())
     }
@@ -77,8 +78,10 @@ impl Stage {
             Arc::clone(&bench.random),
             faults.clone(),
         );
+        let catalog = catalog.unwrap();
+        let rows = catalog.rows();
         let worker = Worker::new(Parts {
-            catalog: catalog.unwrap(),
+            catalog,
             state: State::default(),
             keys: Arc::clone(&bench.keys),
             snapshots: Arc::clone(&snapshots),
@@ -86,7 +89,8 @@ impl Stage {
             register: Arc::new(Mutex::new(Register::default())),
             erasures: Arc::new(Erasures::default()),
             publication: Arc::clone(&publication),
-            reserve: Reserve::new(bench.path(), 1 << 16),
+            // There is no reserve, and never room for one.
+            reserve: Reserve::new(bench.path(), u64::MAX / 2),
             clock: Arc::new(SystemClock),
             random: Arc::clone(&bench.random),
             faults: faults.clone(),
@@ -96,6 +100,8 @@ impl Stage {
         let wiring = Wiring {
             folder: bench.path().to_owned(),
             keys: Arc::clone(&bench.keys),
+            encoder: bench.encoder.clone(),
+            rows,
             snapshots,
             dedupe,
             publication: Arc::clone(&publication),
@@ -108,10 +114,14 @@ impl Stage {
     }
 
     fn store(&self, numbers: Range<u64>) {
+        self.try_store(numbers).unwrap();
+    }
+
+    fn try_store(&self, numbers: Range<u64>) -> Result<(), CommitError> {
         let (sender, receiver) = sync_channel(1);
         let submission = Submission::events(vec![self.bench.batch(numbers)], Class::Ingest);
         self.committer.handle().submit(submission, Box::new(move |result| sender.send(result).unwrap())).unwrap();
-        receiver.recv().unwrap().unwrap();
+        receiver.recv().unwrap().map(drop)
     }
 
     /// Stores events in batches of `each`, and signs them.
@@ -283,4 +293,15 @@ fn work_is_given_up_when_the_trail_closes() {
     stage.stop.store(false, Ordering::Relaxed);
     stage.run();
     assert_eq!(stage.files().len(), 3);
+}
+
+#[test]
+fn a_full_disk_is_left_to_records_of_duty() {
+    let mut stage = Stage::new();
+    stage.fill(0..60, 20);
+    stage.faults.1.store(true, Ordering::Relaxed);
+    *stage.faults.0.lock().unwrap() = Some((Step::CatalogWrite, false));
+    assert_eq!(stage.try_store(60..61), Err(CommitError::DiskFull));
+    assert!(!stage.work.step(&stage.stop).unwrap());
+    assert!(stage.files().is_empty());
 }

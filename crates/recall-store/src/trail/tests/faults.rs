@@ -66,7 +66,9 @@ impl Told {
 
 #[test]
 fn whichever_step_fails_nothing_acknowledged_is_lost() {
-    for step in Step::ALL {
+    // The others are reached by a start, by a second failure, and by shredding, whose tests fail them.
+    let others = [Step::CatalogSettle, Step::CatalogReopen, Step::ReserveWrite, Step::RoomProbe, Step::RootKeyWrite];
+    for step in Step::ALL.into_iter().filter(|step| !others.contains(step)) {
         for when in [When::Before, When::After] {
             for (after, times) in [(0, u32::MAX), (0, 1), (1, 1)] {
                 let stage = Stage::new();
@@ -75,6 +77,7 @@ fn whichever_step_fails_nothing_acknowledged_is_lost() {
                 told.store(&trail, 0..7);
                 trail.publish_now().unwrap();
                 told.look(&trail);
+                stage.faults.was_reached(step);
                 stage.faults.fail(step, when, after, times);
                 stage.clock.set("2026-12-24T18:00:00Z");
                 for start in [7, 14, 21] {
@@ -85,6 +88,7 @@ fn whichever_step_fails_nothing_acknowledged_is_lost() {
                     told.look(&trail);
                 }
                 drop(trail);
+                assert!(stage.faults.was_reached(step), "{step:?}");
                 told.verify(&stage, 0..40);
             }
         }

@@ -1,5 +1,6 @@
 //! A trail in a temporary folder, with a clock and faults that tests set.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -64,9 +65,12 @@ struct Fault {
     kind: io::ErrorKind,
 }
 
-/// Fails as told.
+/// Fails as told, and remembers which steps were done.
 #[derive(Default)]
-pub(crate) struct Failing(Mutex<Vec<Fault>>);
+pub(crate) struct Failing {
+    faults: Mutex<Vec<Fault>>,
+    asked: Mutex<BTreeSet<Step>>,
+}
 
 impl Failing {
     pub(crate) fn fail(&self, step: Step, when: When, after: u32, times: u32) {
@@ -74,15 +78,21 @@ impl Failing {
     }
 
     pub(crate) fn fail_as(&self, step: Step, when: When, after: u32, times: u32, kind: io::ErrorKind) {
-        self.0.lock().unwrap().push(Fault { step, when, after, times, kind });
+        self.faults.lock().unwrap().push(Fault { step, when, after, times, kind });
     }
 
     pub(crate) fn heal(&self) {
-        self.0.lock().unwrap().clear();
+        self.faults.lock().unwrap().clear();
+    }
+
+    /// Was the step reached since the last call?
+    pub(crate) fn was_reached(&self, step: Step) -> bool {
+        std::mem::take(&mut *self.asked.lock().unwrap()).contains(&step)
     }
 
     fn ask(&self, step: Step, when: When) -> io::Result<()> {
-        for fault in self.0.lock().unwrap().iter_mut().filter(|fault| fault.step == step && fault.when == when) {
+        self.asked.lock().unwrap().insert(step);
+        for fault in self.faults.lock().unwrap().iter_mut().filter(|fault| fault.step == step && fault.when == when) {
             if fault.after > 0 {
                 fault.after -= 1;
             } else if fault.times > 0 {
@@ -174,6 +184,15 @@ pub(crate) fn batch(trail: &Trail, numbers: impl IntoIterator<Item = u64>) -> Ba
 /// Events as senders bring them.
 pub(crate) fn ingest(trail: &Trail, numbers: Range<u64>) -> Submission {
     Submission::events(vec![batch(trail, numbers)], Class::Ingest)
+}
+
+/// Waits for what another thread is about to do; twenty seconds at most.
+pub(crate) fn until(done: impl Fn() -> bool) {
+    let came = (0..20_000).any(|_| {
+        std::thread::park_timeout(Duration::from_millis(1));
+        done()
+    });
+    assert!(came, "what was waited for did not come");
 }
 
 /// Stores the clinic's events and waits.

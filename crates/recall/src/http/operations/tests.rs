@@ -46,6 +46,6 @@ fn damage_is_said_by_readiness_and_integrity() {
     let running = Running::around(trail, Door::Machine).unwrap();
     assert_eq!(get(&running, "/readyz"), "ok\ndegraded: damaged parts of the trail: 1; see /v1/integrity\n");
     let report: Value = serde_json::from_str(&get(&running, "/v1/integrity")).unwrap();
-    assert_eq!(report["damage"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(report["degraded"].as_array().unwrap().len(), 1, "{report}");
     running.close().unwrap();
 }
