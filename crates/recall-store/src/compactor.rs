@@ -33,7 +33,7 @@ use work::Work;
 pub struct Options {
     /// Fresh events that make a segment.
     pub segment_events: u64,
-    /// Small batches in memory are joined when so many follow one another…
+    /// Batches in memory are joined when so many of about one size follow one another…
     pub join_parts: usize,
     /// …into one of at most so many events.
     pub join_events: u32,
@@ -51,7 +51,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             segment_events: 262_144,
-            join_parts: 64,
+            join_parts: 8,
             join_events: 8_192,
             merge_width: 8,
             merge_backlog: 16,

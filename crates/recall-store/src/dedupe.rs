@@ -8,6 +8,7 @@ mod run;
 mod tests;
 
 use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -72,6 +73,69 @@ impl RunRow {
     }
 }
 
+/// Keys are MACs: some of their bits spread as well as any hash of them.
+#[derive(Default)]
+pub(crate) struct KeyBits(u64);
+
+impl Hasher for KeyBits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = u64::try_from(key & u128::from(u64::MAX)).unwrap_or_default();
+    }
+}
+
+/// A map by key.
+pub(crate) type ByKey<T> = HashMap<u128, T, BuildHasherDefault<KeyBits>>;
+
+/// A map that grows stops whoever adds to it while all of it moves; in shards, it is a part of it at a time.
+const SHARDS: usize = 64;
+
+/// The keys that no run holds yet.
+struct Fresh([ByKey<Seen>; SHARDS]);
+
+impl Default for Fresh {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| HashMap::default()))
+    }
+}
+
+impl Fresh {
+    /// By bits that `KeyBits` does not use.
+    fn shard(key: u128) -> usize {
+        usize::try_from((key >> 64) % (SHARDS as u128)).unwrap_or(0)
+    }
+
+    fn get(&self, key: u128) -> Option<Seen> {
+        self.0.get(Self::shard(key))?.get(&key).copied()
+    }
+
+    fn insert(&mut self, key: u128, seen: Seen) {
+        if let Some(shard) = self.0.get_mut(Self::shard(key)) {
+            shard.insert(key, seen);
+        }
+    }
+
+    fn remove(&mut self, key: u128) {
+        if let Some(shard) = self.0.get_mut(Self::shard(key)) {
+            shard.remove(&key);
+        }
+    }
+
+    /// Gives back the memory of a shard that most keys have left.
+    fn shrink(&mut self, shard: usize) {
+        if let Some(shard) = self.0.get_mut(shard).filter(|shard| shard.len() * 4 < shard.capacity()) {
+            shard.shrink_to_fit();
+        }
+    }
+}
+
 /// The index of repeats.
 pub struct Dedupe {
     folder: PathBuf,
@@ -82,7 +146,7 @@ pub struct Dedupe {
 
 #[derive(Default)]
 struct State {
-    fresh: HashMap<u128, Seen>,
+    fresh: Fresh,
     /// Oldest first, contiguous.
     runs: Vec<Arc<Run>>,
 }
@@ -93,7 +157,7 @@ impl Dedupe {
         let key = keys.trail(TrailKey::Runs);
         rows.sort_by_key(|row| row.first_index);
         let runs = rows.into_iter().map(|row| Run::open(folder, row, &key).map(Arc::new)).collect::<Result<_, _>>()?;
-        let state = RwLock::new(State { fresh: HashMap::new(), runs });
+        let state = RwLock::new(State { fresh: Fresh::default(), runs });
         Ok(Self { folder: folder.to_owned(), key, filter_budget_bytes, state })
     }
 
@@ -101,7 +165,7 @@ impl Dedupe {
     pub fn check(&self, identities: &[Identity]) -> Result<Vec<Option<Seen>>, ReadError> {
         let (mut found, runs) = {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-            let found: Vec<Option<Seen>> = identities.iter().map(|identity| state.fresh.get(&identity.key).copied()).collect();
+            let found: Vec<Option<Seen>> = identities.iter().map(|identity| state.fresh.get(identity.key)).collect();
             (found, state.runs.clone())
         };
         for run in runs.iter().rev() {
@@ -144,12 +208,18 @@ impl Dedupe {
     }
 
     /// Writes a run of the events from `first_index` on. It counts only once `adopt` is called.
-    pub(crate) fn write_run(&self, id: u64, first_index: u64, identities: &[Identity]) -> Result<RunRow, WriteError> {
+    pub(crate) fn write_run<'a>(
+        &self,
+        id: u64,
+        first_index: u64,
+        identities: impl IntoIterator<Item = &'a Identity>,
+    ) -> Result<RunRow, WriteError> {
         let mut records: Vec<Record> =
-            identities.iter().zip(first_index..).map(|(identity, index)| Record::new(*identity, index)).collect();
+            identities.into_iter().zip(first_index..).map(|(identity, index)| Record::new(*identity, index)).collect();
         records.sort_unstable();
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
         let file = run::write(&self.folder, id, &self.key, records.into_iter().map(Ok))?;
-        Ok(RunRow { id, first_index, count: identities.len() as u64, tier: 0, file })
+        Ok(RunRow { id, first_index, count, tier: 0, file })
     }
 
     /// Merges neighbouring runs into one of the next tier. It counts only once `adopt` is called.
@@ -183,19 +253,18 @@ impl Dedupe {
 
     /// Drops the fresh keys that a run holds now. A few at a time, so that the committer never waits long; meanwhile both know them.
     fn forget_fresh(&self, run: &Run) -> Result<(), ReadError> {
-        const AT_ONCE: usize = 4096;
+        const AT_ONCE: usize = 256;
         let mut records = run.records()?.peekable();
         while records.peek().is_some() {
             let keys: Vec<u128> =
                 records.by_ref().take(AT_ONCE).map(|record| record.map(|record| record.key())).collect::<Result<_, _>>()?;
             let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
             for key in keys {
-                state.fresh.remove(&key);
+                state.fresh.remove(key);
             }
         }
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        if state.fresh.len() * 4 < state.fresh.capacity() {
-            state.fresh.shrink_to_fit();
+        for shard in 0..SHARDS {
+            self.state.write().unwrap_or_else(PoisonError::into_inner).fresh.shrink(shard);
         }
         Ok(())
     }

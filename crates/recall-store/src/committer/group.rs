@@ -1,12 +1,10 @@
 //! What one commit holds: which events are new, which repeat others, and the index of each (`docs/format.md` section 8, steps 2 and 3).
 
-use std::collections::HashMap;
-
 use recall_log::merkle::Hash;
 
 use super::{CommitError, Outcome, Status};
-use crate::batch::{Batch, Identity};
-use crate::dedupe::{Dedupe, Seen};
+use crate::batch::{self, Batch, Identity, Packer};
+use crate::dedupe::{ByKey, Dedupe, Seen};
 
 /// What repeats are compared with, beside the events of the same commit.
 pub(super) struct Known<'a> {
@@ -27,7 +25,7 @@ pub(super) struct Placed {
 pub(super) struct Group {
     pub placed: Vec<Placed>,
     next: u64,
-    own: HashMap<u128, Own>,
+    own: ByKey<Own>,
 }
 
 /// A state of a group.
@@ -45,7 +43,7 @@ struct Own {
 impl Group {
     /// A commit that starts at index `next`.
     pub(super) fn new(next: u64) -> Self {
-        Self { placed: Vec::new(), next, own: HashMap::new() }
+        Self { placed: Vec::new(), next, own: ByKey::default() }
     }
 
     /// Where the group stands, to go back to.
@@ -68,6 +66,19 @@ impl Group {
             self.add_batch(batch, known, &mut outcomes).inspect_err(|_| self.undo(&mark))?;
         }
         Ok(outcomes)
+    }
+
+    /// What was placed, small neighbours as one batch.
+    pub(super) fn merge(placed: Vec<Placed>, packer: &mut Packer) -> Result<Vec<Placed>, CommitError> {
+        let mut next = placed.first().map_or(0, |first| first.first_index);
+        let merged = batch::merge(placed.into_iter().map(|placed| placed.batch), packer);
+        let merged = merged.map_err(|error| CommitError::Failed(error.to_string()))?;
+        let at = |batch: Batch| {
+            let first_index = next;
+            next = next.saturating_add(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+            Placed { first_index, batch }
+        };
+        Ok(merged.into_iter().map(at).collect())
     }
 
     fn add_batch(&mut self, batch: Batch, known: &Known<'_>, outcomes: &mut Vec<Outcome>) -> Result<(), CommitError> {
