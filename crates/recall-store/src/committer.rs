@@ -26,7 +26,7 @@ pub(crate) use work::{Parts, Worker};
 pub use queue::{QUEUE_BYTES, SubmitError};
 
 /// Events in memory that wait for a segment, or for publication, before ingest is told to wait.
-pub const FRESH_LIMIT: u64 = 4 * 262_144;
+pub const FRESH_LIMIT: u64 = 3 * 262_144;
 
 /// What kind of record it is: decides who gets the last room on a full disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -86,6 +86,7 @@ impl Group {
         let seen = known.dedupe.check(batch.identities()).map_err(|error| failed(&error))?;
         let first_index = self.next;
         let mut keep = Vec::with_capacity(batch.len());
+        self.own.reserve(batch.len());
         for ((identity, leaf), seen) in batch.identities().iter().zip(batch.leaf_hashes()).zip(seen) {
             let repeat = self.repeat(identity, seen, known)?;
             keep.push(repeat.is_none());
