@@ -4,6 +4,7 @@
 //! give indexes and to seal. It must not know indexes, repeats or the disk.
 
 mod builders;
+mod merge;
 mod section;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use recall_log::time::Timestamp;
 use thiserror::Error;
 
 pub(crate) use builders::{BATCH_COLUMNS, Builders};
+pub(crate) use merge::{Packer, merge};
 pub use section::SectionError;
 pub(crate) use section::{Place, Section, Side, decompressor, open};
 
@@ -88,6 +90,9 @@ struct Scratch {
     salts: Vec<u8>,
 }
 
+/// A batch of at most so many events and bytes is small: the committer stores it together with its neighbours.
+const LOOSE_EVENTS: usize = 256;
+const LOOSE_BYTES: usize = 64 << 10;
 /// Scratches kept for later; more threads than this at once make their own.
 const MAX_SPARE: usize = 64;
 /// Random bytes are drawn for this many events at once.
@@ -240,14 +245,16 @@ impl BatchBuilder {
         self.public.parts_bytes() + self.phi.parts_bytes()
     }
 
-    /// The batch, compressed and ready to be committed.
+    /// The batch, ready to be committed: compressed, unless it is small.
     pub fn finish(mut self) -> Result<Batch, BatchError> {
         let size_bytes = self.size_bytes();
-        let packed = Packed { public: self.public.pack(&mut self.scratch.zstd)?, phi: self.phi.pack(&mut self.scratch.zstd)? };
+        let loose = Content::Loose { public: self.public, phi: self.phi };
+        let small = self.facts.entries.len() <= LOOSE_EVENTS && size_bytes <= LOOSE_BYTES;
+        let content = if small { loose } else { loose.packed(&mut self.scratch.zstd)? };
         let columns = self.builders.finish()?;
         self.facts.postings.sort_unstable();
         self.encoder.keep(self.scratch);
-        Ok(Batch { facts: self.facts, columns, packed, size_bytes })
+        Ok(Batch { facts: self.facts, columns, content, size_bytes })
     }
 }
 
@@ -259,16 +266,28 @@ pub fn read_section(count: u32, packed: &[u8]) -> Result<usize, SectionError> {
     lengths.sum::<Option<usize>>().ok_or(SectionError::Shape)
 }
 
-struct Packed {
-    public: Vec<u8>,
-    phi: Vec<u8>,
+/// Both sections of a batch.
+enum Content {
+    /// Of a small one: it is compressed with those that it is stored together with.
+    Loose { public: Section, phi: Section },
+    /// Compressed.
+    Packed { public: Vec<u8>, phi: Vec<u8> },
+}
+
+impl Content {
+    fn packed(self, zstd: &mut zstd::bulk::Compressor<'static>) -> Result<Self, SectionError> {
+        Ok(match self {
+            Self::Loose { public, phi } => Self::Packed { public: public.pack(zstd)?, phi: phi.pack(zstd)? },
+            packed @ Self::Packed { .. } => packed,
+        })
+    }
 }
 
 /// Events ready to be committed: all is decided but their indexes.
 pub struct Batch {
     facts: Facts,
     columns: RecordBatch,
-    packed: Packed,
+    content: Content,
     size_bytes: usize,
 }
 
@@ -317,26 +336,26 @@ impl Batch {
         notes(self.columns.columns(), &self.facts.seqs)
     }
 
-    /// The same batch without the events for which `keep` is false. Repeats leave this way; it costs a second compression.
+    /// The same batch without the events for which `keep` is false. Repeats leave this way; it costs a second compression where the batch
+    /// is not small.
     pub fn retain(self, keep: &[bool]) -> Result<Self, BatchError> {
-        let count = u32::try_from(self.len()).map_err(|_| SectionError::Shape)?;
-        let mut zstd = section::compressor()?;
-        let mut reader = decompressor()?;
-        let mut size_bytes = 0;
-        let mut filter = |packed: &[u8]| -> Result<Vec<u8>, BatchError> {
-            let from = Section::unpack(count, packed, &mut reader)?;
-            let mut to = Section::default();
-            for row in kept(keep) {
-                if let (Some(salt), Some(part)) = (from.salt(row), from.part(row)) {
-                    to.push(&salt, part);
-                }
+        let (content, size_bytes) = match self.content {
+            Content::Loose { public, phi } => {
+                let (public, phi) = (public.retain(keep), phi.retain(keep));
+                let size_bytes = public.parts_bytes() + phi.parts_bytes();
+                (Content::Loose { public, phi }, size_bytes)
             }
-            size_bytes += to.parts_bytes();
-            Ok(to.pack(&mut zstd)?)
+            Content::Packed { public, phi } => {
+                let count = u32::try_from(keep.len()).map_err(|_| SectionError::Shape)?;
+                let mut reader = decompressor()?;
+                let mut unpack = |packed: &[u8]| Ok::<_, SectionError>(Section::unpack(count, packed, &mut reader)?.retain(keep));
+                let (public, phi) = (unpack(&public)?, unpack(&phi)?);
+                let size_bytes = public.parts_bytes() + phi.parts_bytes();
+                (Content::Loose { public, phi }.packed(&mut section::compressor()?)?, size_bytes)
+            }
         };
-        let packed = Packed { public: filter(&self.packed.public)?, phi: filter(&self.packed.phi)? };
         let columns = filter_record_batch(&self.columns, &BooleanArray::from(keep.to_vec()))?;
-        Ok(Self { facts: self.facts.retain(keep), columns, packed, size_bytes })
+        Ok(Self { facts: self.facts.retain(keep), columns, content, size_bytes })
     }
 
     /// Seals both sections for the place that the committer gives the batch.
@@ -344,10 +363,20 @@ impl Batch {
         let place = Place { first_index, count: u32::try_from(self.len()).map_err(|_| SectionError::Shape)?, key_set };
         let public_key = keys.public(key_set, PublicKey::Batch(first_index))?;
         let phi_key = phi.key(key_set, PhiKey::Batch(first_index))?;
-        Ok(Sealed {
-            public: section::seal(&public_key, random, place, Side::Public, &self.packed.public)?.into(),
-            phi: section::seal(&phi_key, random, place, Side::Phi, &self.packed.phi)?.into(),
-        })
+        let both = |public: &[u8], phi: &[u8]| {
+            Ok(Sealed {
+                public: section::seal(&public_key, random, place, Side::Public, public)?.into(),
+                phi: section::seal(&phi_key, random, place, Side::Phi, phi)?.into(),
+            })
+        };
+        match &self.content {
+            Content::Packed { public, phi } => both(public, phi),
+            // The committer packs before it seals.
+            Content::Loose { public, phi } => {
+                let mut zstd = section::compressor()?;
+                both(&public.pack(&mut zstd)?, &phi.pack(&mut zstd)?)
+            }
+        }
     }
 
     /// What `Fresh` keeps of it.
@@ -379,10 +408,6 @@ impl Facts {
             seqs: pick(self.seqs, keep),
         }
     }
-}
-
-fn kept(keep: &[bool]) -> impl Iterator<Item = usize> {
-    keep.iter().enumerate().filter(|(_, keep)| **keep).map(|(row, _)| row)
 }
 
 /// Reads notes out of a batch's columns, whose text is still plain.

@@ -4,6 +4,7 @@
 //! It must not know what rows and batches say; it answers for their being those that were written, all of them, at their latest.
 
 mod load;
+mod log;
 mod row;
 mod state;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::reserve;
 use crate::seal::SealError;
 use crate::seams::{Faults, Random, Step, guarded};
 use crate::secret::Key32;
+use log::LogMerger;
 use row::{Head, KINDS, RowKey, Sealer};
 
 /// The name of the one row of kind `State`.
@@ -38,8 +40,12 @@ const APPLICATION_ID: i32 = 0x5263_6c6c;
 const FORMAT_VERSION: i32 = 1;
 /// 4 KiB: a commit of one event touches some five pages, and each is written whole.
 const PAGE_BYTES: u32 = 4096;
-/// Pages in the log before they are merged into the file: 16 MiB.
-const LOG_PAGES: u32 = 4096;
+/// Pages in the log at which a commit merges them into the file, should `log` not have done it long before: 64 MiB.
+const LOG_PAGES: u32 = 16_384;
+/// The log's file is cut to this size when the log begins anew.
+const LOG_KEPT_BYTES: u32 = 16 << 20;
+/// Pages that a commit writes beside those of its batches' content.
+const COMMIT_PAGES: usize = 6;
 
 /// One transaction, beside the state that each one writes.
 #[derive(Default)]
@@ -166,6 +172,7 @@ pub struct Catalog {
     rewrite: Rewrite,
     /// Makes the last room there is on a full disk, if it was not made before.
     last_room: Option<LastRoom>,
+    log: LogMerger,
 }
 
 type LastRoom = Box<dyn FnMut() + Send>;
@@ -234,6 +241,7 @@ impl Catalog {
             rows: Rows::default(),
             rewrite: Rewrite::default(),
             last_room: None,
+            log: LogMerger::new(path),
         }
     }
 
@@ -268,6 +276,8 @@ impl Catalog {
         }
         self.rewrite = Rewrite::default();
         self.remember(plan);
+        let content: usize = change.batches.iter().map(|batch| batch.sealed.public.len() + batch.sealed.phi.len()).sum();
+        self.log.wrote(content.saturating_add(COMMIT_PAGES * PAGE_BYTES as usize));
         Ok(())
     }
 
@@ -294,6 +304,15 @@ impl Catalog {
             Some(make) => make(),
         }
         self.is_kept(before)
+    }
+
+    /// Merges the rest of the log, if most of it was merged beside the commits. To be called when nobody waits for an answer.
+    pub fn keep_log_short(&mut self) {
+        if self.log.take_done()
+            && let Some(Err(error)) = self.conn.as_ref().map(log::merge)
+        {
+            tracing::warn!(%error, "the catalog's log was not merged into its file; it is tried again");
+        }
     }
 
     fn plan(&self, change: &Change, state: &mut State) -> Result<Plan, ApplyError> {
@@ -489,6 +508,7 @@ impl Catalog {
 
     /// Merges the log into the file and gives freed pages back, for a clean stop.
     pub fn tidy(&mut self) -> Result<(), ApplyError> {
+        self.log.stop();
         let Some(conn) = &self.conn else { return Ok(()) };
         conn.execute_batch("PRAGMA incremental_vacuum")?;
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
@@ -574,7 +594,7 @@ fn prepare(conn: &Connection) -> rusqlite::Result<()> {
     conn.query_row("PRAGMA journal_mode=WAL", [], |_| Ok(()))?;
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.query_row(&format!("PRAGMA wal_autocheckpoint={LOG_PAGES}"), [], |_| Ok(()))?;
-    conn.query_row(&format!("PRAGMA journal_size_limit={}", u64::from(LOG_PAGES) * u64::from(PAGE_BYTES)), [], |_| Ok(()))?;
+    conn.query_row(&format!("PRAGMA journal_size_limit={LOG_KEPT_BYTES}"), [], |_| Ok(()))?;
     conn.busy_timeout(std::time::Duration::from_secs(30))?;
     conn.execute_batch("PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON; PRAGMA cache_size=-16384;")
 }

@@ -26,7 +26,7 @@ pub(crate) use work::{Parts, Worker, month};
 pub use queue::{QUEUE_BYTES, SubmitError};
 
 /// Events in memory that wait for a segment, or for publication, before ingest is told to wait.
-pub const FRESH_LIMIT: u64 = 4 * 262_144;
+pub const FRESH_LIMIT: u64 = 3 * 262_144;
 
 /// Bytes of memory that events in no segment take, about, before ingest is told to wait. Three segments' worth: one in the making, one that
 /// gathers, and room for a disk that is slow.

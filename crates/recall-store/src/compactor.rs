@@ -37,7 +37,7 @@ pub struct Options {
     pub segment_events: u64,
     /// Bytes of memory that fresh events take at which they make one, however few they are.
     pub segment_bytes: u64,
-    /// Small batches in memory are joined when so many follow one another…
+    /// Batches in memory are joined when so many of about one size follow one another…
     pub join_parts: usize,
     /// …into one of at most so many events.
     pub join_events: u32,
@@ -56,7 +56,7 @@ impl Default for Options {
         Self {
             segment_events: 262_144,
             segment_bytes: 160 << 20,
-            join_parts: 64,
+            join_parts: 8,
             join_events: 8_192,
             merge_width: 8,
             merge_backlog: 16,

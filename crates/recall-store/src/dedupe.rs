@@ -9,6 +9,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -73,6 +74,69 @@ impl RunRow {
     }
 }
 
+/// Keys are MACs: some of their bits spread as well as any hash of them.
+#[derive(Default)]
+pub(crate) struct KeyBits(u64);
+
+impl Hasher for KeyBits {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, key: u128) {
+        self.0 = u64::try_from(key & u128::from(u64::MAX)).unwrap_or_default();
+    }
+}
+
+/// A map by key.
+pub(crate) type ByKey<T> = HashMap<u128, T, BuildHasherDefault<KeyBits>>;
+
+/// A map that grows stops whoever adds to it while all of it moves; in shards, it is a part of it at a time.
+const SHARDS: usize = 64;
+
+/// The keys that no run holds yet.
+struct Fresh([ByKey<Seen>; SHARDS]);
+
+impl Default for Fresh {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| HashMap::default()))
+    }
+}
+
+impl Fresh {
+    /// By bits that `KeyBits` does not use.
+    fn shard(key: u128) -> usize {
+        usize::try_from((key >> 64) % (SHARDS as u128)).unwrap_or(0)
+    }
+
+    fn get(&self, key: u128) -> Option<Seen> {
+        self.0.get(Self::shard(key))?.get(&key).copied()
+    }
+
+    fn insert(&mut self, key: u128, seen: Seen) {
+        if let Some(shard) = self.0.get_mut(Self::shard(key)) {
+            shard.insert(key, seen);
+        }
+    }
+
+    fn remove(&mut self, key: u128) {
+        if let Some(shard) = self.0.get_mut(Self::shard(key)) {
+            shard.remove(&key);
+        }
+    }
+
+    /// Gives back the memory of a shard that most keys have left.
+    fn shrink(&mut self, shard: usize) {
+        if let Some(shard) = self.0.get_mut(shard).filter(|shard| shard.len() * 4 < shard.capacity()) {
+            shard.shrink_to_fit();
+        }
+    }
+}
+
 /// The index of repeats.
 pub struct Dedupe {
     folder: PathBuf,
@@ -83,7 +147,7 @@ pub struct Dedupe {
 
 #[derive(Default)]
 struct State {
-    fresh: HashMap<u128, Seen>,
+    fresh: Fresh,
     /// Oldest first. Between them are events whose identities are lost.
     runs: Vec<Arc<Run>>,
     lost: Vec<Lost>,
@@ -187,7 +251,7 @@ impl Dedupe {
     pub fn find(&self, identities: &[Identity]) -> Result<Vec<Option<Seen>>, ReadError> {
         let (mut found, runs) = {
             let state = self.read();
-            let found: Vec<Option<Seen>> = identities.iter().map(|identity| state.fresh.get(&identity.key).copied()).collect();
+            let found: Vec<Option<Seen>> = identities.iter().map(|identity| state.fresh.get(identity.key)).collect();
             (found, state.runs.clone())
         };
         for run in runs.iter().rev() {
@@ -264,12 +328,18 @@ impl Dedupe {
     }
 
     /// Writes a run of the events from `first_index` on. It counts only once `adopt` is called.
-    pub(crate) fn write_run(&self, id: u64, first_index: u64, identities: &[Identity]) -> Result<RunRow, WriteError> {
+    pub(crate) fn write_run<'a>(
+        &self,
+        id: u64,
+        first_index: u64,
+        identities: impl IntoIterator<Item = &'a Identity>,
+    ) -> Result<RunRow, WriteError> {
         let mut records: Vec<Record> =
-            identities.iter().zip(first_index..).map(|(identity, index)| Record::new(*identity, index)).collect();
+            identities.into_iter().zip(first_index..).map(|(identity, index)| Record::new(*identity, index)).collect();
         records.sort_unstable();
+        let count = u64::try_from(records.len()).unwrap_or(u64::MAX);
         let file = run::write(&self.folder, id, &self.key, records.into_iter().map(Ok))?;
-        Ok(RunRow { id, first_index, count: identities.len() as u64, tier: 0, file })
+        Ok(RunRow { id, first_index, count, tier: 0, file })
     }
 
     /// Merges neighbouring runs into one of the next tier. It counts only once `adopt` is called.
@@ -292,7 +362,7 @@ impl Dedupe {
 
     /// Puts a run that the catalog names now in place of smaller runs, whose files go with their last reader, and of fresh keys: those of
     /// `identities`.
-    pub(crate) fn adopt(&self, prepared: Prepared, identities: &[Identity]) {
+    pub(crate) fn adopt<'a>(&self, prepared: Prepared, identities: impl IntoIterator<Item = &'a Identity>) {
         let run = prepared.0;
         {
             let mut state = self.write();
@@ -302,7 +372,7 @@ impl Dedupe {
             let at = state.runs.partition_point(|old| old.row.first_index < range.start);
             state.runs.insert(at, run);
         }
-        self.forget_fresh(identities);
+        self.forget_fresh(identities.into_iter().map(|identity| identity.key));
         if let Err(error) = self.build_filters() {
             tracing::warn!(%error, "a filter of seen ids could not be built; its run is made again");
         }
@@ -320,17 +390,17 @@ impl Dedupe {
     }
 
     /// Drops the fresh keys that a run holds now. A few at a time, so that the committer never waits long; meanwhile both know them.
-    fn forget_fresh(&self, identities: &[Identity]) {
-        const AT_ONCE: usize = 4096;
-        for some in identities.chunks(AT_ONCE) {
+    fn forget_fresh(&self, identities: impl Iterator<Item = u128>) {
+        const AT_ONCE: usize = 256;
+        let mut keys = identities.peekable();
+        while keys.peek().is_some() {
             let mut state = self.write();
-            for identity in some {
-                state.fresh.remove(&identity.key);
+            for key in keys.by_ref().take(AT_ONCE) {
+                state.fresh.remove(key);
             }
         }
-        let mut state = self.write();
-        if state.fresh.len() * 4 < state.fresh.capacity() {
-            state.fresh.shrink_to_fit();
+        for shard in 0..SHARDS {
+            self.write().fresh.shrink(shard);
         }
     }
 }

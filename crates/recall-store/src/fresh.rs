@@ -11,9 +11,9 @@ mod tests;
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::compute::{cast, concat};
-use arrow::datatypes::Int64Type;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StringDictionaryBuilder};
+use arrow::compute::concat;
+use arrow::datatypes::{DataType, Int32Type, Int64Type};
 use arrow::error::ArrowError;
 
 pub use load::{Loaded, StoredBatch};
@@ -23,6 +23,9 @@ use crate::keys::Keys;
 use crate::postings::Posting;
 use crate::snapshot::{Batches, ReadError, Scan};
 use crate::token::Token;
+
+/// From so many events on, text is kept as dictionaries, which take a third of the room.
+const DICTIONARY_EVENTS: u32 = 4_096;
 
 /// Committed events in memory.
 pub struct Fresh {
@@ -76,23 +79,19 @@ impl Fresh {
         }
     }
 
-    /// Joins neighbours of one key set, oldest first; text becomes dictionaries. `None` if there is nothing to join, or they are no
-    /// neighbours.
+    /// Joins neighbours of one key set, oldest first. Text becomes dictionaries once there is enough of it. `None` if there is nothing to
+    /// join, or they are no neighbours.
     pub(crate) fn join(run: &[Arc<Self>]) -> Result<Option<Self>, ArrowError> {
         let Some(first) = run.first() else { return Ok(None) };
         let follows = |pair: &[Arc<Self>]| matches!(pair, [a, b] if a.end() == b.first_index && a.key_set == b.key_set);
         if !run.windows(2).all(follows) {
             return Ok(None);
         }
+        let count = run.iter().map(|fresh| fresh.count).fold(0, u32::saturating_add);
         let mut columns = Vec::with_capacity(BATCH_COLUMNS.len());
         for (at, column) in BATCH_COLUMNS.iter().enumerate() {
-            let parts: Vec<ArrayRef> = run
-                .iter()
-                .filter_map(|fresh| fresh.columns.get(at))
-                .map(|part| if column.is_dictionary() { cast(part, &arrow::datatypes::DataType::Utf8) } else { Ok(Arc::clone(part)) })
-                .collect::<Result<_, _>>()?;
-            let parts: Vec<&dyn Array> = parts.iter().map(|part| &**part).collect();
-            columns.push(cast(&concat(&parts)?, &column.data_type())?);
+            let parts: Vec<&dyn Array> = run.iter().filter_map(|fresh| fresh.columns.get(at)).map(|part| &**part).collect();
+            columns.push(if column.is_dictionary() { join_text(&parts, count >= DICTIONARY_EVENTS)? } else { concat(&parts)? });
         }
         let mut joined = Self {
             first_index: first.first_index,
@@ -102,11 +101,12 @@ impl Fresh {
             columns,
             postings: Vec::with_capacity(run.iter().map(|fresh| fresh.postings.len()).sum()),
             identities: Vec::with_capacity(run.iter().map(|fresh| fresh.identities.len()).sum()),
-            pieces: Vec::new(),
+            pieces: Vec::with_capacity(run.iter().map(|fresh| fresh.pieces.len()).sum()),
             time_range: first.time_range,
         };
         run.iter().for_each(|fresh| joined.absorb(fresh));
-        joined.postings.sort_unstable();
+        // Each part's are sorted: the stable sort merges such runs.
+        joined.postings.sort();
         Ok(Some(joined))
     }
 
@@ -192,6 +192,30 @@ impl Fresh {
     pub fn scan(self: &Arc<Self>, scan: Scan<'_>) -> Result<Batches, ReadError> {
         scan::scan(self, scan)
     }
+}
+
+/// A text column of several parts in one: plain while all are and `dictionary` is not asked for, so that what is joined again and again is
+/// only copied; else each distinct value of a part's dictionary is looked up once.
+fn join_text(parts: &[&dyn Array], dictionary: bool) -> Result<ArrayRef, ArrowError> {
+    if !dictionary && parts.iter().all(|part| part.data_type() == &DataType::Utf8) {
+        return concat(parts);
+    }
+    let mut joined = StringDictionaryBuilder::<Int32Type>::new();
+    for part in parts {
+        match (part.as_string_opt::<i32>(), part.as_dictionary_opt::<Int32Type>().and_then(|part| part.downcast_dict::<StringArray>())) {
+            (Some(plain), _) => {
+                for value in plain {
+                    match value {
+                        Some(value) => drop(joined.append(value)?),
+                        None => joined.append_null(),
+                    }
+                }
+            }
+            (None, Some(part)) => joined.extend_dictionary(&part)?,
+            (None, None) => return Err(ArrowError::CastError("a text column is no text".to_owned())),
+        }
+    }
+    Ok(Arc::new(joined.finish()))
 }
 
 struct Position {

@@ -276,18 +276,19 @@ impl Snapshots {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Adds parts at the end.
-    pub fn append(&self, parts: impl IntoIterator<Item = Part>) -> Result<(), Gap> {
+    /// Adds parts at the end, all or none. The list is copied only where a reader holds the snapshot before.
+    pub fn append(&self, parts: &[Part]) -> Result<(), Gap> {
         let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut next = Snapshot::clone(&current);
+        let mut end = current.size();
         for part in parts {
-            if part.first_index() != next.size() {
-                return Err(Gap(next.size()));
+            if part.first_index() != end {
+                return Err(Gap(end));
             }
-            next.fresh_bytes = next.fresh_bytes.saturating_add(part.fresh_bytes());
-            next.parts.push(part);
+            end = part.end();
         }
-        *current = Arc::new(next);
+        let next = Arc::make_mut(&mut current);
+        next.fresh_bytes = next.fresh_bytes.saturating_add(bytes_of(parts));
+        next.parts.extend_from_slice(parts);
         Ok(())
     }
 

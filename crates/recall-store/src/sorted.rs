@@ -5,6 +5,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -42,25 +43,32 @@ pub(crate) type Stream<'a, T> = Box<dyn Iterator<Item = Result<T, ReadError>> + 
 /// Reads records out of a batch of rows.
 pub(crate) type Decode<T> = fn(&RecordBatch) -> Result<Vec<T>, ReadError>;
 
-/// Merges ascending streams into one, holding one record of each.
+/// Merges ascending streams into one, holding one record of each. It ends at the first error.
 pub(crate) fn merge<'a, T: Ord + 'a>(mut streams: Vec<Stream<'a, T>>) -> impl Iterator<Item = Result<T, ReadError>> + 'a {
     let mut heap = BinaryHeap::with_capacity(streams.len());
-    let mut refill: Vec<usize> = (0..streams.len()).collect();
+    let mut failed = None;
+    for (at, stream) in streams.iter_mut().enumerate() {
+        match stream.next() {
+            Some(Ok(record)) => heap.push(Reverse((record, at))),
+            Some(Err(error)) => failed = failed.or(Some(error)),
+            None => {}
+        }
+    }
     std::iter::from_fn(move || {
-        for at in std::mem::take(&mut refill) {
-            match streams.get_mut(at).and_then(Iterator::next) {
-                Some(Ok(record)) => heap.push(Reverse((record, at))),
-                Some(Err(error)) => {
-                    heap.clear();
-                    streams.clear();
-                    return Some(Err(error));
-                }
-                None => {}
+        if let Some(error) = failed.take() {
+            heap.clear();
+            return Some(Err(error));
+        }
+        let mut least = heap.peek_mut()?;
+        let at = least.0.1;
+        // The next record takes its place: the heap is put in order once a record, not twice.
+        match streams.get_mut(at).and_then(Iterator::next) {
+            Some(Ok(next)) => Some(Ok(std::mem::replace(&mut least.0.0, next))),
+            other => {
+                failed = other.and_then(Result::err);
+                Some(Ok(PeekMut::pop(least).0.0))
             }
         }
-        let Reverse((record, at)) = heap.pop()?;
-        refill.push(at);
-        Some(Ok(record))
     })
 }
 

@@ -110,6 +110,25 @@ impl Section {
         self.salts.get(row.checked_mul(SALT)?..)?.first_chunk().copied()
     }
 
+    /// Adds all parts of another section.
+    pub(crate) fn append(&mut self, other: &Self) {
+        let offset = self.parts.len();
+        self.salts.extend_from_slice(&other.salts);
+        self.parts.extend_from_slice(&other.parts);
+        self.ends.extend(other.ends.iter().map(|end| end.saturating_add(offset)));
+    }
+
+    /// The section without the parts for which `keep` is false.
+    pub(crate) fn retain(&self, keep: &[bool]) -> Self {
+        let mut kept = Self::default();
+        for (row, _) in keep.iter().enumerate().filter(|(_, keep)| **keep) {
+            if let (Some(salt), Some(part)) = (self.salt(row), self.part(row)) {
+                kept.push(&salt, part);
+            }
+        }
+        kept
+    }
+
     /// The section as it is sealed.
     pub(crate) fn pack(&self, zstd: &mut zstd::bulk::Compressor<'static>) -> Result<Vec<u8>, SectionError> {
         let mut packed = Vec::with_capacity(self.salts.len() + zstd::zstd_safe::compress_bound(self.parts.len()));

@@ -20,7 +20,7 @@ impl Batch {
 
     /// The batch with the salts of two events' PHI parts in each other's place.
     pub(crate) fn with_salts_swapped(mut self, one: usize, other: usize) -> Self {
-        let (_, phi) = opened(&self);
+        let (public, phi) = opened(&self);
         let mut swapped = Section::default();
         for row in 0..self.len() {
             let from = if row == one {
@@ -32,15 +32,38 @@ impl Batch {
             };
             swapped.push(&phi.salt(from).unwrap(), phi.part(row).unwrap());
         }
-        self.packed.phi = swapped.pack(&mut compressor().unwrap()).unwrap();
+        let mut zstd = compressor().unwrap();
+        self.content = Content::Packed { public: public.pack(&mut zstd).unwrap(), phi: swapped.pack(&mut zstd).unwrap() };
         self
     }
 }
 
-fn opened(batch: &Batch) -> (Section, Section) {
+/// Both sections as they are read back once the batch is stored.
+pub(super) fn opened(batch: &Batch) -> (Section, Section) {
     let count = u32::try_from(batch.len()).unwrap();
     let unpack = |packed: &[u8]| Section::unpack(count, packed, &mut decompressor().unwrap()).unwrap();
-    (unpack(&batch.packed.public), unpack(&batch.packed.phi))
+    match &batch.content {
+        Content::Packed { public, phi } => (unpack(public), unpack(phi)),
+        Content::Loose { public, phi } => {
+            let mut zstd = compressor().unwrap();
+            (unpack(&public.pack(&mut zstd).unwrap()), unpack(&phi.pack(&mut zstd).unwrap()))
+        }
+    }
+}
+
+#[test]
+fn small_batches_wait_with_their_compression_and_large_ones_do_not() {
+    let bench = Bench::new();
+    let is_loose = |events: u64| matches!(bench.batch(0..events).content, Content::Loose { .. });
+    assert!(is_loose(1) && is_loose(50));
+    assert!(!is_loose(LOOSE_EVENTS as u64 + 1));
+    let mut few = bench.encoder.batch().unwrap();
+    for number in 0..8 {
+        let long = clinic(number).replace("looked", &"x".repeat(9_000));
+        few.push(&Event::parse(long.as_bytes()).unwrap(), &admission(number, &format!("{number}"))).unwrap();
+    }
+    assert!(few.size_bytes() > LOOSE_BYTES);
+    assert!(matches!(few.finish().unwrap().content, Content::Packed { .. }));
 }
 
 #[test]
@@ -120,20 +143,20 @@ fn identity_can_be_computed_from_stored_bytes() {
 #[test]
 fn retain_equals_a_batch_of_those_events_alone() {
     let bench = Bench::new();
-    let keep: Vec<bool> = (0..50).map(|row| row % 3 != 1).collect();
-    let kept = bench.batch(0..50).retain(&keep).unwrap();
-    let alone = bench.batch((0..50).filter(|row| row % 3 != 1));
-    assert_eq!(kept.columns, alone.columns);
-    assert_eq!(kept.facts.postings, alone.facts.postings);
-    assert_eq!(kept.identities(), alone.identities());
-    assert_eq!(kept.size_bytes(), alone.size_bytes());
-    let ((public, phi), (alone_public, alone_phi)) = (opened(&kept), opened(&alone));
-    for row in 0..kept.len() {
-        assert_eq!((public.part(row), phi.part(row)), (alone_public.part(row), alone_phi.part(row)));
-        assert_eq!(
-            kept.entries()[row],
-            commit(public.part(row).unwrap(), phi.part(row).unwrap(), &public.salt(row).unwrap(), &phi.salt(row).unwrap())
-        );
+    for events in [50, 400] {
+        let keep: Vec<bool> = (0..events).map(|row| row % 3 != 1).collect();
+        let kept = bench.batch(0..events).retain(&keep).unwrap();
+        let alone = bench.batch((0..events).filter(|row| row % 3 != 1));
+        assert_eq!(kept.columns, alone.columns);
+        assert_eq!(kept.facts.postings, alone.facts.postings);
+        assert_eq!(kept.identities(), alone.identities());
+        assert_eq!(kept.size_bytes(), alone.size_bytes());
+        let ((public, phi), (alone_public, alone_phi)) = (opened(&kept), opened(&alone));
+        for row in 0..kept.len() {
+            assert_eq!((public.part(row), phi.part(row)), (alone_public.part(row), alone_phi.part(row)));
+            let own = commit(public.part(row).unwrap(), phi.part(row).unwrap(), &public.salt(row).unwrap(), &phi.salt(row).unwrap());
+            assert_eq!(kept.entries()[row], own);
+        }
     }
 }
 

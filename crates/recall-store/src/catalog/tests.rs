@@ -354,3 +354,32 @@ proptest! {
         prop_assert_eq!(found, oracle);
     }
 }
+
+#[test]
+fn the_log_begins_anew_before_a_commit_has_to_merge_it() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    let log = shelf.place.path().join("catalog.sqlite-wal");
+    // How often it began anew stands in its header; the limit at which a commit merges it would show in its size.
+    let beginnings = || std::fs::read(&log).map_or(0, |bytes| u32::from_be_bytes(bytes[12..16].try_into().unwrap()));
+    let content: Arc<[u8]> = vec![7; 64 << 10].into();
+    let first = beginnings();
+    let mut index = 0;
+    let limit = u64::from(LOG_PAGES) * u64::from(PAGE_BYTES);
+    while beginnings() == first {
+        let sealed = Sealed { public: Arc::clone(&content), phi: Arc::clone(&content) };
+        let batches = vec![StoredBatch { first_index: index, count: 1, key_set: 3, sealed }];
+        index += 1;
+        catalog.apply(Step::CatalogWrite, &Change { batches, ..Change::default() }, &mut state(index)).unwrap();
+        catalog.keep_log_short();
+        assert!(std::fs::metadata(&log).unwrap().len() < limit, "a commit had to merge the log");
+        // As a disk would: otherwise commits in memory outrun any thread.
+        std::thread::yield_now();
+    }
+    drop(catalog);
+    let (catalog, loaded) = shelf.open();
+    assert_eq!((loaded.state.map(|state| state.frontier.size()), loaded.damage), (Some(index), vec![]));
+    let mut count = 0;
+    catalog.batches(&mut Vec::new(), |_| count += 1).unwrap();
+    assert_eq!(count, index);
+}

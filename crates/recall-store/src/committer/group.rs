@@ -1,12 +1,10 @@
 //! What one commit holds: which events are new, which repeat others, and the index of each (`docs/format.md` section 8, steps 2 and 3).
 
-use std::collections::HashMap;
-
 use recall_log::merkle::Hash;
 
 use super::{Class, CommitError, Outcome, Status};
-use crate::batch::{Batch, Identity};
-use crate::dedupe::{Dedupe, Seen};
+use crate::batch::{self, Batch, Identity, Packer};
+use crate::dedupe::{ByKey, Dedupe, Seen};
 use crate::keys::STANDARD_CLASS;
 
 /// What repeats are compared with, beside the events of the same commit.
@@ -31,7 +29,7 @@ pub(super) struct Placed {
 pub(super) struct Group {
     pub placed: Vec<Placed>,
     next: u64,
-    own: HashMap<u128, Own>,
+    own: ByKey<Own>,
 }
 
 /// A state of a group.
@@ -49,7 +47,7 @@ struct Own {
 impl Group {
     /// A commit that starts at index `next`.
     pub(super) fn new(next: u64) -> Self {
-        Self { placed: Vec::new(), next, own: HashMap::new() }
+        Self { placed: Vec::new(), next, own: ByKey::default() }
     }
 
     /// Where the group stands, to go back to.
@@ -79,6 +77,22 @@ impl Group {
         Ok(outcomes)
     }
 
+    /// What was placed, small neighbours of one retention class as one batch.
+    pub(super) fn merge(placed: Vec<Placed>, packer: &mut Packer) -> Result<Vec<Placed>, CommitError> {
+        let mut next = placed.first().map_or(0, |first| first.first_index);
+        let mut merged = Vec::with_capacity(placed.len());
+        let mut placed = placed.into_iter().peekable();
+        while let Some(class) = placed.peek().map(|first| first.class) {
+            let of_class = std::iter::from_fn(|| placed.next_if(|placed| placed.class == class)).map(|placed| placed.batch);
+            for batch in batch::merge(of_class, packer).map_err(|error| CommitError::Failed(error.to_string()))? {
+                let first_index = next;
+                next = next.saturating_add(u64::try_from(batch.len()).unwrap_or(u64::MAX));
+                merged.push(Placed { first_index, class, batch });
+            }
+        }
+        Ok(merged)
+    }
+
     fn add_batch(&mut self, batch: Batch, known: &Known<'_>, outcomes: &mut Vec<Outcome>) -> Result<(), CommitError> {
         let failed = |what: &dyn ToString| CommitError::Failed(what.to_string());
         let seen = match known.dedupe.check(batch.identities()) {
@@ -88,6 +102,7 @@ impl Group {
         };
         let first_index = self.next;
         let mut keep = Vec::with_capacity(batch.len());
+        self.own.reserve(batch.len());
         for ((identity, leaf), seen) in batch.identities().iter().zip(batch.leaf_hashes()).zip(seen) {
             let repeat = self.repeat(identity, seen, known)?;
             keep.push(repeat.is_none());

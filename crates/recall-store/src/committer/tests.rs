@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use super::group::{Group, Known};
+use super::group::{Group, Known, Placed};
 use super::queue::{Job, Queue};
 use super::*;
 use crate::catalog::Kind;
@@ -147,4 +147,47 @@ fn where_repeats_cannot_be_told_only_records_of_duty_are_taken() {
     assert_eq!(group.add(vec![bench.batch([0])], &known(&dedupe, &leaf)).unwrap()[0].status, Status::Duplicate);
     let duty = Known { class: Class::Duty, ..known(&dedupe, &leaf) };
     assert_eq!(group.add(vec![bench.batch([1])], &duty).unwrap()[0].index, 1);
+}
+
+#[test]
+fn small_submissions_of_one_commit_become_one_batch_with_every_index_kept() {
+    let bench = Bench::new();
+    let dedupe = Dedupe::open(bench.path(), vec![], &bench.keys, 1 << 20).unwrap();
+    dedupe.insert(0, bench.batch(0..3).identities());
+    let leaf = |_| Ok([9; 32]);
+    let fails = |_| Err(CommitError::Failed("no tile".to_owned()));
+    let mut group = Group::new(3);
+    let mut indexes = Vec::new();
+    // A repeat of before, one of the same submission, one of another: none of them takes an index.
+    for numbers in [vec![10], vec![11, 1, 12, 11], vec![12], vec![13, 10]] {
+        let outcomes = group.add(vec![bench.batch(numbers)], &known(&dedupe, &leaf)).unwrap();
+        indexes.push(outcomes.iter().map(|outcome| outcome.index).collect::<Vec<_>>());
+    }
+    // One that fails in the middle leaves nothing behind.
+    group.add(vec![bench.batch([14]), bench.batch([15, 0])], &known(&dedupe, &fails)).unwrap_err();
+    let mark = group.mark();
+    group.add(vec![bench.batch([16])], &known(&dedupe, &leaf)).unwrap();
+    group.undo(&mark);
+    let last = group.add(vec![bench.batch([17, 14])], &known(&dedupe, &leaf)).unwrap();
+    indexes.push(last.iter().map(|outcome| outcome.index).collect());
+    assert_eq!(indexes, [vec![3], vec![4, 1, 5, 4], vec![5], vec![6, 3], vec![7, 8]]);
+
+    let merged = Group::merge(group.placed, &mut crate::batch::Packer::default()).unwrap();
+    let [Placed { first_index: 3, batch, .. }] = &merged[..] else { panic!("{} batches", merged.len()) };
+    let whole = bench.batch([10, 11, 12, 13, 17, 14]);
+    assert_eq!(batch.identities(), whole.identities());
+}
+
+#[test]
+fn large_batches_between_small_ones_keep_their_indexes() {
+    let bench = Bench::new();
+    let dedupe = Dedupe::open(bench.path(), vec![], &bench.keys, 1 << 20).unwrap();
+    let leaf = |_| Ok([9; 32]);
+    let mut group = Group::new(7);
+    for numbers in [0..1, 1..2, 2..302, 302..303, 303..305] {
+        group.add(vec![bench.batch(numbers)], &known(&dedupe, &leaf)).unwrap();
+    }
+    let merged = Group::merge(group.placed, &mut crate::batch::Packer::default()).unwrap();
+    let placed: Vec<(u64, usize)> = merged.iter().map(|placed| (placed.first_index, placed.batch.len())).collect();
+    assert_eq!(placed, [(7, 2), (9, 300), (309, 3)]);
 }

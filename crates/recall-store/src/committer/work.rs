@@ -10,6 +10,7 @@ use recall_log::time::Timestamp;
 use super::group::{Group, Known, Placed};
 use super::queue::{Job, Queue, Submitted};
 use super::{Class, CommitError, FRESH_BYTES, FRESH_LIMIT, Outcome, Rest};
+use crate::batch::Packer;
 use crate::catalog::{ApplyError, Catalog, Change, Kind, RowChange, State};
 use crate::columns::Column;
 use crate::dedupe::Dedupe;
@@ -49,6 +50,7 @@ pub(crate) struct Parts {
 pub(crate) struct Worker {
     parts: Parts,
     phi: PhiAccess,
+    packer: Packer,
     /// The next id to give; those below `state.next_id` are taken on disk already.
     next_id: u64,
     full_since: Option<Timestamp>,
@@ -97,6 +99,7 @@ pub(super) fn run(mut worker: Worker, queue: &Queue) {
             }
         }
         worker.commit(group, queue);
+        worker.parts.catalog.keep_log_short();
     }
     if let Err(error) = worker.parts.catalog.tidy() {
         tracing::warn!(%error, "the catalog's log was not merged at the end; the next start does it");
@@ -110,7 +113,7 @@ impl Worker {
             Ok(_) => tracing::error!("the disk is full; the reserve is given up to open the catalog"),
             Err(error) => tracing::error!(%error, "the disk is full, and the reserve can't be given up"),
         }));
-        Self { phi: parts.keys.phi_access(), next_id: parts.state.next_id, parts, full_since: None }
+        Self { phi: parts.keys.phi_access(), packer: Packer::default(), next_id: parts.state.next_id, parts, full_since: None }
     }
 
     /// Commits a group. Those who queue hear how things stand before anybody is answered.
@@ -201,8 +204,9 @@ impl Worker {
             members.into_iter().for_each(|Member { submitted, outcomes }| submitted.reply.send(Ok(outcomes)));
             return None;
         }
-        match self.seal(&commit.placed, &mut change) {
-            Ok(state) => Some(Draft { members, placed: commit.placed, state, change }),
+        let merged = Group::merge(commit.placed, &mut self.packer);
+        match merged.and_then(|placed| Ok((self.seal(&placed, &mut change)?, placed))) {
+            Ok((state, placed)) => Some(Draft { members, placed, state, change }),
             Err(error) => {
                 members.into_iter().for_each(|Member { submitted, .. }| submitted.reply.send(Err(error.clone())));
                 None
@@ -327,7 +331,7 @@ impl Worker {
             fresh.push(Part::Fresh(Arc::new(Fresh::new(batch, stored.sealed, first_index, stored.key_set, keys))));
         }
         drop(register);
-        if let Err(gap) = snapshots.append(fresh) {
+        if let Err(gap) = snapshots.append(&fresh) {
             tracing::error!(%gap, "committed events can't be shown before the next start");
         }
         publication.add(chunk);

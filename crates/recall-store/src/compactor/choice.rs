@@ -76,25 +76,40 @@ pub(super) fn flush(parts: &[Part], signed: u64, options: &Options) -> Option<Ve
     None
 }
 
-/// Small batches to be joined in memory, if many follow one another.
+/// Batches to be joined in memory: so many neighbours of about one size, small ones first. What is joined is at least twice as long as the
+/// longest of them, so that no event is copied more often than a batch can double.
 pub(super) fn join(parts: &[Part], options: &Options) -> Option<Vec<Arc<Fresh>>> {
+    let width = options.join_parts.max(2);
+    let growth = u32::try_from(width).unwrap_or(u32::MAX);
+    let largest = options.join_events / 2;
     for run in runs(parts) {
-        for stretch in run.batches.chunk_by(|a, b| a.count() < options.join_events / 2 && b.count() < options.join_events / 2) {
-            if stretch.len() < options.join_parts.max(2) {
-                continue;
+        let mut limit = growth;
+        loop {
+            let below = |fresh: &Arc<Fresh>| fresh.count() < limit.min(largest);
+            for stretch in run.batches.chunk_by(|a, b| below(a) && below(b)).filter(|stretch| stretch.len() >= width) {
+                let chosen = start_of(stretch, options.join_events);
+                let (events, longest) = (chosen.iter().map(|fresh| fresh.count()), chosen.iter().map(|fresh| fresh.count()).max());
+                if chosen.len() > 1 && events.fold(0, u32::saturating_add) >= longest.unwrap_or(0).saturating_mul(2) {
+                    return Some(chosen);
+                }
             }
-            let mut events = 0_u32;
-            let fits = |fresh: &&&Arc<Fresh>| {
-                events = events.saturating_add(fresh.count());
-                events <= options.join_events
-            };
-            let chosen: Vec<_> = stretch.iter().take_while(fits).map(|fresh| Arc::clone(fresh)).collect();
-            if chosen.len() > 1 {
-                return Some(chosen);
+            if limit >= largest {
+                break;
             }
+            limit = limit.saturating_mul(growth);
         }
     }
     None
+}
+
+/// The first batches, as many as hold at most so many events.
+fn start_of(stretch: &[&Arc<Fresh>], most_events: u32) -> Vec<Arc<Fresh>> {
+    let mut events = 0_u32;
+    let fits = |fresh: &&&Arc<Fresh>| {
+        events = events.saturating_add(fresh.count());
+        events <= most_events
+    };
+    stretch.iter().take_while(fits).map(|fresh| Arc::clone(fresh)).collect()
 }
 
 /// Segments that merge next, if any, oldest first. `busy` says that somebody waits to commit; then only a backlog is worked off.

@@ -125,24 +125,23 @@ impl Work {
     }
 
     fn make_segment(&self, run: &[Arc<Fresh>], stop: &AtomicBool) -> Result<(), CompactError> {
-        let Some(fresh) = Fresh::join(run)?.map(Arc::new) else { return Ok(()) };
-        let parts = [Part::Fresh(Arc::clone(&fresh))];
-        let segment = self.write_segment(&parts, 0, fresh.key_set(), self.options.zstd_levels.0, stop)?;
+        let (Some(first), Some(last)) = (run.first(), run.last()) else { return Ok(()) };
+        let events = first.first_index()..last.end();
+        let parts: Vec<Part> = run.iter().map(|fresh| Part::Fresh(Arc::clone(fresh))).collect();
+        let segment = self.write_segment(&parts, 0, first.key_set(), self.options.zstd_levels.0, stop)?;
         let id = self.wiring.handle.next_id().inspect_err(|_| segment.mark_obsolete())?;
         let forget = || {
             segment.mark_obsolete();
             self.drop_run(id);
         };
-        let run =
-            guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.write_run(id, fresh.first_index(), fresh.identities()));
-        let run = run.map_err(CompactError::from).and_then(|row| Ok(self.wiring.dedupe.prepare(row)?)).inspect_err(|_| forget())?;
-        let change = Change {
-            remove_batches: once(fresh.first_index()..fresh.end()).collect(),
-            rows: vec![put_segment(segment.row()), put_run(run.row())],
-            ..Change::default()
-        };
+        let identities = || run.iter().flat_map(|fresh| fresh.identities());
+        let prepared = guarded(&*self.wiring.faults, Step::DedupeWrite, || self.wiring.dedupe.write_run(id, events.start, identities()));
+        let prepared =
+            prepared.map_err(CompactError::from).and_then(|row| Ok(self.wiring.dedupe.prepare(row)?)).inspect_err(|_| forget())?;
+        let rows = vec![put_segment(segment.row()), put_run(prepared.row())];
+        let change = Change { remove_batches: once(events).collect(), rows, ..Change::default() };
         self.commit(change, forget)?;
-        self.wiring.dedupe.adopt(run, fresh.identities());
+        self.wiring.dedupe.adopt(prepared, identities());
         self.wiring.snapshots.replace(Part::Segment(segment))?;
         Ok(())
     }

@@ -124,48 +124,66 @@ struct Reader {
     zstd: Option<zstd::bulk::Decompressor<'static>>,
 }
 
+/// What the sections of one side say of some rows; empty where it was not asked for.
+struct Content {
+    salts: ArrayRef,
+    parts: ArrayRef,
+}
+
+fn salts_of(side: Side) -> Column {
+    if side == Side::Public { Column::SaltPublic } else { Column::SaltPhi }
+}
+
+fn parts_of(side: Side) -> Column {
+    if side == Side::Public { Column::Public } else { Column::Phi }
+}
+
 impl Reader {
     fn read(&mut self, columns: &[Column], rows: &Chosen) -> Result<RecordBatch, ReadError> {
-        let arrays = columns.iter().map(|column| self.column(*column, rows)).collect::<Result<Vec<_>, _>>()?;
+        let asks = |side: Side| [salts_of(side), parts_of(side)].map(|column| columns.contains(&column));
+        let public = self.content(Side::Public, asks(Side::Public), rows)?;
+        let phi = self.content(Side::Phi, asks(Side::Phi), rows)?;
+        let mut arrays = Vec::with_capacity(columns.len());
+        for column in columns {
+            arrays.push(match column {
+                Column::SaltPublic => Arc::clone(&public.salts),
+                Column::Public => Arc::clone(&public.parts),
+                Column::SaltPhi => Arc::clone(&phi.salts),
+                Column::Phi => Arc::clone(&phi.parts),
+                searched => self.column(*searched, rows)?,
+            });
+        }
         let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
         Ok(RecordBatch::try_new_with_options(schema_of(columns), arrays, &options)?)
     }
 
-    fn column(&mut self, column: Column, rows: &Chosen) -> Result<ArrayRef, ReadError> {
-        match column {
-            Column::Index => {
-                let index = |row: u32| self.fresh.first_index.saturating_add(row.into()).cast_signed();
-                Ok(Arc::new(rows.each().map(index).collect::<Int64Array>()))
-            }
-            Column::SaltPublic => self.salts(Side::Public, rows),
-            Column::SaltPhi => self.salts(Side::Phi, rows),
-            Column::Public => self.parts(Side::Public, rows),
-            Column::Phi => self.parts(Side::Phi, rows),
-            searched => {
-                let at = BATCH_COLUMNS.iter().position(|held| *held == searched);
-                let held = at.and_then(|at| self.fresh.columns.get(at)).ok_or(ReadError::Rows)?;
-                let chosen = rows.column(held)?;
-                Ok(if searched.is_dictionary() { cast(&chosen, &searched.data_type())? } else { chosen })
-            }
+    fn column(&self, column: Column, rows: &Chosen) -> Result<ArrayRef, ReadError> {
+        if column == Column::Index {
+            let index = |row: u32| self.fresh.first_index.saturating_add(row.into()).cast_signed();
+            return Ok(Arc::new(rows.each().map(index).collect::<Int64Array>()));
         }
+        let at = BATCH_COLUMNS.iter().position(|held| *held == column);
+        let held = at.and_then(|at| self.fresh.columns.get(at)).ok_or(ReadError::Rows)?;
+        let chosen = rows.column(held)?;
+        Ok(if column.is_dictionary() { cast(&chosen, &column.data_type())? } else { chosen })
     }
 
-    fn salts(&mut self, side: Side, rows: &Chosen) -> Result<ArrayRef, ReadError> {
-        let mut salts = FixedSizeBinaryBuilder::with_capacity(rows.len(), SALT_BYTES);
-        for row in rows.each() {
-            let (section, at) = self.section(side, row)?;
-            salts.append_value(section.salt(at).ok_or(ReadError::Rows)?)?;
+    /// The salts and the parts of one side, where asked for, in one pass: each section is opened once for both.
+    fn content(&mut self, side: Side, [salts_asked, parts_asked]: [bool; 2], rows: &Chosen) -> Result<Content, ReadError> {
+        let mut salts = FixedSizeBinaryBuilder::with_capacity(if salts_asked { rows.len() } else { 0 }, SALT_BYTES);
+        let mut parts = LargeBinaryBuilder::with_capacity(if parts_asked { rows.len() } else { 0 }, 0);
+        if salts_asked || parts_asked {
+            for row in rows.each() {
+                let (section, at) = self.section(side, row)?;
+                if salts_asked {
+                    salts.append_value(section.salt(at).ok_or(ReadError::Rows)?)?;
+                }
+                if parts_asked {
+                    parts.append_value(section.part(at).ok_or(ReadError::Rows)?);
+                }
+            }
         }
-        Ok(Arc::new(salts.finish()))
-    }
-
-    fn parts(&mut self, side: Side, rows: &Chosen) -> Result<ArrayRef, ReadError> {
-        let mut parts = LargeBinaryBuilder::new();
-        for row in rows.each() {
-            let (section, at) = self.section(side, row)?;
-            parts.append_value(section.part(at).ok_or(ReadError::Rows)?);
-        }
-        Ok(Arc::new(parts.finish()))
+        Ok(Content { salts: Arc::new(salts.finish()), parts: Arc::new(parts.finish()) })
     }
 
     /// The open section that holds `row`, and the row's place in it.

@@ -95,6 +95,8 @@ struct State {
     failure: Option<String>,
     /// Is a round under way?
     in_round: bool,
+    /// Does the publisher wait for something to publish?
+    idle: bool,
     /// Rounds below this number do not wait for the interval.
     urgent_below: u64,
     stopping: bool,
@@ -125,6 +127,7 @@ impl Publication {
             rounds: 0,
             failure: None,
             in_round: false,
+            idle: false,
             urgent_below: 0,
             stopping: false,
             ended: false,
@@ -144,7 +147,10 @@ impl Publication {
         let mut state = self.lock();
         state.committed = chunk.frontier.size();
         state.chunks.push_back(Arc::new(chunk));
-        self.changed.notify_all();
+        // While it pauses, or works, the publisher looks by itself when it is done; nobody else waits for a commit.
+        if state.idle {
+            self.changed.notify_all();
+        }
     }
 
     /// Events that are committed and in no signed tree.
@@ -187,11 +193,14 @@ impl Publication {
 
     /// A tree of `size` events is signed and in the catalog.
     pub(crate) fn set_signed(&self, size: u64) {
-        let mut state = self.lock();
-        state.signed = size;
-        while state.chunks.front().is_some_and(|chunk| chunk.frontier.size() <= size) {
-            state.chunks.pop_front();
-        }
+        let done: Vec<_> = {
+            let mut state = self.lock();
+            state.signed = size;
+            let done = state.chunks.partition_point(|chunk| chunk.frontier.size() <= size);
+            state.chunks.drain(..done).collect()
+        };
+        // Outside the lock, for which the committer may wait: it is some megabytes.
+        drop(done);
     }
 
     pub(crate) fn set_published(&self, published: Published) {
@@ -239,7 +248,10 @@ impl Publication {
     pub(super) fn wait_for_work(&self) -> bool {
         let idle =
             |state: &mut State| !state.stopping && !state.is_urgent() && state.failure.is_none() && state.published.size >= state.committed;
-        let mut state = self.changed.wait_while(self.lock(), idle).unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        state.idle = true;
+        state = self.changed.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+        state.idle = false;
         state.in_round = !state.stopping;
         state.in_round
     }

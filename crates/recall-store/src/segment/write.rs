@@ -13,7 +13,7 @@ use super::{EVENTS, SegmentRow};
 use crate::columns::{Column, schema};
 use crate::encrypted::{FileFacts, FileWriter, WriteError, encryption, file_path, properties};
 use crate::keys::{Keys, PhiAccess, PhiKey, PublicKey};
-use crate::postings::{self, Stream};
+use crate::postings::{self, Posting, Stream};
 use crate::secret::Key32;
 use crate::snapshot::{Part, ReadError, Rows, Scan};
 
@@ -102,20 +102,23 @@ fn content_bytes(batch: &RecordBatch) -> usize {
         .sum()
 }
 
+/// The postings of fresh batches are in memory: they are one stream, sorted at once.
 fn streams(parts: &[Part]) -> Result<Vec<Stream<'_>>, ReadError> {
     let mut offset = 0_u32;
-    let mut streams: Vec<Stream<'_>> = Vec::with_capacity(parts.len());
+    let mut streams: Vec<Stream<'_>> = Vec::new();
+    let mut fresh_postings: Vec<Posting> = Vec::new();
     for part in parts {
         let own = offset;
         match part {
-            Part::Fresh(fresh) => {
-                streams.push(Box::new(fresh.postings().iter().map(move |(token, row)| Ok((*token, row.saturating_add(own))))));
-            }
+            Part::Fresh(fresh) => fresh_postings.extend(fresh.postings().iter().map(|(token, row)| (*token, row.saturating_add(own)))),
             Part::Segment(segment) => streams.push(segment.postings(own)?),
             Part::Erased(_) => {}
         }
         offset = offset.saturating_add(part.count());
     }
+    // Each batch's are sorted: the stable sort merges such runs.
+    fresh_postings.sort();
+    streams.push(Box::new(fresh_postings.into_iter().map(Ok)));
     Ok(streams)
 }
 

@@ -34,10 +34,12 @@ fn locate_finds_part_and_row() {
 #[test]
 fn append_and_replace_keep_what_readers_hold() {
     let snapshots = Snapshots::default();
-    snapshots.append([erased(0, 2), erased(2, 2)]).unwrap();
+    snapshots.append(&[erased(0, 2), erased(2, 2)]).unwrap();
     let held = snapshots.load();
-    snapshots.append([erased(4, 2)]).unwrap();
-    assert_eq!(snapshots.append([erased(7, 1)]), Err(Gap(6)));
+    snapshots.append(&[erased(4, 2)]).unwrap();
+    assert_eq!(snapshots.append(&[erased(7, 1)]), Err(Gap(6)));
+    assert_eq!(snapshots.append(&[erased(6, 1), erased(8, 1)]), Err(Gap(7)));
+    assert_eq!(snapshots.load().size(), 6);
     snapshots.replace(erased(2, 4)).unwrap();
     assert_eq!(ranges(&snapshots.load()), [(0, 2), (2, 6)]);
     assert_eq!(ranges(&held), [(0, 2), (2, 4)]);
@@ -46,7 +48,7 @@ fn append_and_replace_keep_what_readers_hold() {
 #[test]
 fn replace_refuses_what_covers_other_events() {
     let snapshots = Snapshots::default();
-    snapshots.append([erased(0, 2), erased(2, 2), erased(4, 2)]).unwrap();
+    snapshots.append(&[erased(0, 2), erased(2, 2), erased(4, 2)]).unwrap();
     for (first, count) in [(1, 1), (0, 3), (2, 5), (6, 1), (1, 3), (3, 3)] {
         assert!(snapshots.replace(erased(first, count)).is_err(), "{first} {count}");
     }

@@ -1,5 +1,6 @@
 //! Sending events over HTTP from several connections, and taking the time of each acknowledgement.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -53,12 +54,51 @@ impl Sent {
     }
 }
 
-/// Sends the bodies numbered `from..to` of a pool over so many connections. Every event has to be stored.
+/// Which bodies are sent, and when.
+struct Plan {
+    to: u64,
+    next: AtomicU64,
+    /// Requests a second over all connections, each connection at its own moments; none: as fast as they are answered.
+    pace: Option<Pace>,
+    started: Stopwatch,
+}
+
+struct Pace {
+    from: u64,
+    requests_per_s: f64,
+    connections: u64,
+}
+
+impl Plan {
+    /// The next body of a connection that has sent so many before, and for a paced one when it is due, counted from the start.
+    fn next(&self, connection: u64, sent: u64) -> Option<(u64, Option<Duration>)> {
+        let (number, due) = match &self.pace {
+            None => (self.next.fetch_add(1, Ordering::Relaxed), None),
+            Some(pace) => {
+                let place = sent * pace.connections + connection;
+                (pace.from + place, Some(Duration::from_secs_f64(place as f64 / pace.requests_per_s)))
+            }
+        };
+        (number < self.to).then_some((number, due))
+    }
+}
+
+/// Sends the bodies numbered `from..to` of a pool over so many connections, as fast as they are answered. Every event has to be stored.
 pub fn send(served: &Served, pool: &Pool, from: u64, to: u64, connections: usize) -> Result<Sent, Stuck> {
-    let next = AtomicU64::new(from);
-    let started = Stopwatch::start();
+    send_as(served, pool, connections, Plan { to, next: AtomicU64::new(from), pace: None, started: Stopwatch::start() })
+}
+
+/// Sends them at a pace that is fixed beforehand. What a request waits because the one before it is late counts as its own time.
+pub fn send_paced(served: &Served, pool: &Pool, bodies: Range<u64>, connections: usize, requests_per_s: f64) -> Result<Sent, Stuck> {
+    let pace = Pace { from: bodies.start, requests_per_s, connections: connections as u64 };
+    send_as(served, pool, connections, Plan { to: bodies.end, next: AtomicU64::new(0), pace: Some(pace), started: Stopwatch::start() })
+}
+
+fn send_as(served: &Served, pool: &Pool, connections: usize, plan: Plan) -> Result<Sent, Stuck> {
+    let started = plan.started;
+    let plan = &plan;
     let parts = thread::scope(|scope| {
-        let senders: Vec<_> = (0..connections).map(|_| scope.spawn(|| connection(served, pool, &next, to))).collect();
+        let senders: Vec<_> = (0..connections as u64).map(|at| scope.spawn(move || connection(served, pool, plan, at))).collect();
         senders
             .into_iter()
             .map(|sender| sender.join().unwrap_or_else(|_| Err(Stuck("a sender stopped".into()))))
@@ -85,19 +125,19 @@ struct Part {
     times: Vec<Duration>,
 }
 
-fn connection(served: &Served, pool: &Pool, next: &AtomicU64, to: u64) -> Result<Part, Stuck> {
+fn connection(served: &Served, pool: &Pool, plan: &Plan, at: u64) -> Result<Part, Stuck> {
     let agent = agent();
     let url = format!("{}/v1/events", served.server.url());
     let authorization = format!("Bearer {}", served.ingest);
     let mut part = Part::default();
     let mut body = Vec::new();
-    loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= to {
-            return Ok(part);
-        }
+    for sent in 0.. {
+        let Some((number, due)) = plan.next(at, sent) else { break };
         pool.body(number, &mut body);
-        let started = Stopwatch::start();
+        if let Some(due) = due {
+            thread::sleep(due.saturating_sub(plan.started.elapsed()));
+        }
+        let begun = due.unwrap_or_else(|| plan.started.elapsed());
         let stored = loop {
             let request = agent.post(&url).header("authorization", &authorization).header("content-type", "application/x-ndjson");
             let mut answer = request.send(&body[..]).map_err(Stuck::at("sending events"))?;
@@ -112,10 +152,11 @@ fn connection(served: &Served, pool: &Pool, next: &AtomicU64, to: u64) -> Result
                 other => return Err(Stuck(format!("events were answered {other}: {}", String::from_utf8_lossy(&text)))),
             }
         };
-        part.times.push(started.elapsed());
+        part.times.push(plan.started.elapsed().saturating_sub(begun));
         part.events += stored;
         part.bytes += body.len() as u64;
     }
+    Ok(part)
 }
 
 /// The count that ends the answer; all have to be stored.
