@@ -13,7 +13,7 @@ pub use merge::merge;
 use crate::event::{Event, EventError, limits};
 use crate::json::{JsonError, JsonErrorKind, Reader};
 use crate::time::Timestamp;
-use aws_lc_rs::{digest, hmac};
+use aws_lc_rs::digest;
 use std::ops::Range;
 
 /// Bytes of an entry.
@@ -59,14 +59,21 @@ pub struct Parts {
 impl Parts {
     /// Writes a valid event. Refuses what only shows now: a time more than a year after receipt, more than 1 MiB in canonical form.
     pub fn write(event: &Event<'_>, admission: &Admission<'_>) -> Result<Self, EventError> {
+        let mut parts = Self::default();
+        parts.rewrite(event, admission)?;
+        Ok(parts)
+    }
+
+    /// As [`Parts::write`], into the memory of parts that are no longer needed. After an error they hold nothing of use.
+    pub fn rewrite(&mut self, event: &Event<'_>, admission: &Admission<'_>) -> Result<(), EventError> {
         if event.time.micros() > admission.received_at.micros().saturating_add(limits::FUTURE_MICROS) {
             return Err(EventError::at("time", "more than a year in the future", "set the sender's clock"));
         }
-        let parts = write::parts(event, admission);
-        if parts.public.len() + parts.phi.len() > limits::EVENT_BYTES && write::whole(event, admission).len() > limits::EVENT_BYTES {
+        write::parts(self, event, admission);
+        if self.public.len() + self.phi.len() > limits::EVENT_BYTES && write::whole(event, admission).len() > limits::EVENT_BYTES {
             return Err(EventError::at("event", "longer than 1 MiB", "send less with it, or several events"));
         }
-        Ok(parts)
+        Ok(())
     }
 }
 
@@ -110,22 +117,41 @@ pub fn received_at_span(public: &[u8]) -> Result<Range<usize>, PartError> {
         .ok_or(PartError { part: PUBLIC, problem: JsonError { at: 0, kind: JsonErrorKind::Expected("received_at") } })
 }
 
+/// Bytes of a block of SHA-256, to which HMAC fills its key up.
+const BLOCK: usize = 64;
+
 /// The HMAC that binds a part to its salt.
+///
+/// Put together here (RFC 2104) out of two hashes in one call each: a key that is used once is dear to prepare otherwise.
 pub fn part_mac(part: &[u8], salt: &Salt) -> PartMac {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, salt), part);
-    let mut mac = PartMac::default();
-    mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
-    mac
+    let mut inner = Vec::with_capacity(BLOCK + part.len());
+    inner.extend_from_slice(&padded(salt, 0x36));
+    inner.extend_from_slice(part);
+    let mut outer = [0; BLOCK + 32];
+    let (key, text) = outer.split_at_mut(BLOCK);
+    key.copy_from_slice(&padded(salt, 0x5C));
+    text.copy_from_slice(&sha256(&inner));
+    sha256(&outer)
+}
+
+fn padded(salt: &Salt, with: u8) -> [u8; BLOCK] {
+    let mut key = [with; BLOCK];
+    key.iter_mut().zip(salt).for_each(|(to, from)| *to ^= from);
+    key
+}
+
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    hash.iter_mut().zip(digest::digest(&digest::SHA256, bytes).as_ref()).for_each(|(to, from)| *to = *from);
+    hash
 }
 
 /// The entry out of both parts' HMACs.
 pub fn commit_macs(public: &PartMac, phi: &PartMac) -> Entry {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(DOMAIN);
-    context.update(public);
-    context.update(phi);
+    let mut committed = [0; DOMAIN.len() + 64];
+    committed.iter_mut().zip(DOMAIN.iter().chain(public).chain(phi)).for_each(|(to, from)| *to = *from);
     let mut entry = [ENTRY_VERSION; ENTRY_SIZE];
-    entry.iter_mut().skip(1).zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    entry.iter_mut().skip(1).zip(sha256(&committed)).for_each(|(to, from)| *to = from);
     entry
 }
 
