@@ -2,21 +2,20 @@
 //!
 //! Owns how strings, numbers, arrays and objects are written. Knows nothing of events, and reads only through [`crate::json`].
 
+use crate::json::string::plain_length;
 use crate::json::{JsonError, LARGEST_INTEGER, Number, Object, Reader, Value};
 
 /// Appends a string in quotes.
 pub fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(place) = rest.iter().position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
-        let (plain, tail) = rest.split_at(place);
+    loop {
+        let (plain, tail) = rest.split_at_checked(plain_length(rest)).unwrap_or((rest, &[]));
         out.extend_from_slice(plain);
-        if let Some((&byte, tail)) = tail.split_first() {
-            escape(out, byte);
-            rest = tail;
-        }
+        let Some((&byte, behind)) = tail.split_first() else { break };
+        escape(out, byte);
+        rest = behind;
     }
-    out.extend_from_slice(rest);
     out.push(b'"');
 }
 

@@ -59,14 +59,21 @@ pub struct Parts {
 impl Parts {
     /// Writes a valid event. Refuses what only shows now: a time more than a year after receipt, more than 1 MiB in canonical form.
     pub fn write(event: &Event<'_>, admission: &Admission<'_>) -> Result<Self, EventError> {
+        let mut parts = Self::default();
+        parts.rewrite(event, admission)?;
+        Ok(parts)
+    }
+
+    /// As [`Parts::write`], into the memory of parts that are no longer needed. After an error they hold nothing of use.
+    pub fn rewrite(&mut self, event: &Event<'_>, admission: &Admission<'_>) -> Result<(), EventError> {
         if event.time.micros() > admission.received_at.micros().saturating_add(limits::FUTURE_MICROS) {
             return Err(EventError::at("time", "more than a year in the future", "set the sender's clock"));
         }
-        let parts = write::parts(event, admission);
-        if parts.public.len() + parts.phi.len() > limits::EVENT_BYTES && write::whole(event, admission).len() > limits::EVENT_BYTES {
+        write::parts(self, event, admission);
+        if self.public.len() + self.phi.len() > limits::EVENT_BYTES && write::whole(event, admission).len() > limits::EVENT_BYTES {
             return Err(EventError::at("event", "longer than 1 MiB", "send less with it, or several events"));
         }
-        Ok(parts)
+        Ok(())
     }
 }
 

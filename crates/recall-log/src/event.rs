@@ -4,6 +4,7 @@
 //! here has a `Debug` that would show content.
 
 mod error;
+mod fields;
 mod parse;
 mod validate;
 
@@ -266,7 +267,7 @@ pub struct Change<'a> {
 impl<'a> Event<'a> {
     /// Reads and checks what a sender gave: one JSON object. Whatever the schema does not name is refused.
     pub fn parse(json: &'a [u8]) -> Result<Self, EventError> {
-        let event = parse::event(json)?;
+        let event = parse::event(json).map_err(|error| *error)?;
         event.validate()?;
         Ok(event)
     }

@@ -49,13 +49,36 @@ impl Timestamp {
         let seconds = self.0.div_euclid(MICROS_PER_SECOND);
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
         let second = seconds.rem_euclid(SECONDS_PER_DAY);
+        let micros = self.0.rem_euclid(MICROS_PER_SECOND);
+        if (0..=9999).contains(&year) {
+            let mut text = *b"0000-00-00T00:00:00.000000Z";
+            let [y0, y1, y2, y3, _, o0, o1, _, d0, d1, _, h0, h1, _, n0, n1, _, s0, s1, _, u0, u1, u2, u3, u4, u5, _] = &mut text;
+            let pairs = [
+                (y0, y1, year / 100),
+                (y2, y3, year % 100),
+                (o0, o1, month),
+                (d0, d1, day),
+                (h0, h1, second / 3600),
+                (n0, n1, second / 60 % 60),
+                (s0, s1, second % 60),
+                (u0, u1, micros / 10_000),
+                (u2, u3, micros / 100 % 100),
+                (u4, u5, micros % 100),
+            ];
+            for (tens, ones, value) in pairs {
+                *tens = b'0' + (value / 10) as u8;
+                *ones = b'0' + (value % 10) as u8;
+            }
+            out.extend_from_slice(&text);
+            return;
+        }
         push_digits(out, year, 4);
         for (separator, value) in [(b'-', month), (b'-', day), (b'T', second / 3600), (b':', second / 60 % 60), (b':', second % 60)] {
             out.push(separator);
             push_digits(out, value, 2);
         }
         out.push(b'.');
-        push_digits(out, self.0.rem_euclid(MICROS_PER_SECOND), 6);
+        push_digits(out, micros, 6);
         out.push(b'Z');
     }
 }

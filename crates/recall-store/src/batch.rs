@@ -29,7 +29,7 @@ pub(crate) use section::{Place, Section, Side, decompressor, open};
 use crate::columns::Column;
 use crate::keys::{Keys, PhiAccess, PhiKey, PublicKey, SetGone, TrailKey};
 use crate::postings::Posting;
-use crate::seal::Mac;
+use crate::seal::{Checksum, Mac, derive};
 use crate::seams::Random;
 use crate::token::{Token, TokenCache, TokenKind, Tokens};
 
@@ -79,6 +79,7 @@ pub struct Encoder(Arc<Shared>);
 struct Shared {
     tokens: Tokens,
     identity: Mac,
+    content: Checksum,
     random: Arc<dyn Random>,
     spare: Mutex<Vec<Scratch>>,
 }
@@ -88,22 +89,31 @@ struct Scratch {
     tokens: TokenCache,
     zstd: zstd::bulk::Compressor<'static>,
     salts: Vec<u8>,
+    parts: Parts,
+    public: Section,
+    phi: Section,
 }
 
 /// A batch of at most so many events and bytes is small: the committer stores it together with its neighbours.
 const LOOSE_EVENTS: usize = 256;
 const LOOSE_BYTES: usize = 64 << 10;
+/// So many tokens are faster compared with each other than sorted.
+const FEW_PATIENTS: usize = 8;
 /// Scratches kept for later; more threads than this at once make their own.
-const MAX_SPARE: usize = 64;
+const MAX_SPARE: usize = 16;
+/// Parts of an event that was larger than this leave no memory behind.
+const MAX_KEPT_BYTES: usize = 64 << 10;
 /// Random bytes are drawn for this many events at once.
 const SALTS_AT_ONCE: usize = 64;
 
 impl Encoder {
     /// Takes the trail's token and dedupe keys.
     pub fn new(keys: &Keys, random: Arc<dyn Random>) -> Self {
+        let dedupe = keys.trail(TrailKey::Dedupe);
         Self(Arc::new(Shared {
             tokens: Tokens::new(keys),
-            identity: Mac::new(&keys.trail(TrailKey::Dedupe)),
+            identity: Mac::new(&dedupe),
+            content: Checksum::new(&derive(&dedupe, "content", &[])),
             random,
             spare: Mutex::new(Vec::new()),
         }))
@@ -119,32 +129,34 @@ impl Encoder {
         let spare = self.0.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let scratch = match spare {
             Some(scratch) => scratch,
-            None => Scratch { tokens: TokenCache::default(), zstd: section::compressor()?, salts: Vec::new() },
+            None => Scratch {
+                tokens: TokenCache::default(),
+                zstd: section::compressor()?,
+                salts: Vec::new(),
+                parts: Parts::default(),
+                public: Section::default(),
+                phi: Section::default(),
+            },
         };
-        Ok(BatchBuilder {
-            encoder: self.clone(),
-            scratch,
-            builders: Builders::new(),
-            facts: Facts::default(),
-            public: Section::default(),
-            phi: Section::default(),
-        })
+        Ok(BatchBuilder { encoder: self.clone(), scratch, builders: Builders::new(), facts: Facts::default() })
     }
 
     /// The identity of an event from its source, id and stored parts. `received_at` is the span of that member in `public`.
     pub(crate) fn identity(&self, source: &str, id: &str, public: &[u8], received_at: std::ops::Range<usize>, phi: &[u8]) -> Identity {
-        let mac = &self.0.identity;
-        let key = mac.sign(&[&[1], source.as_bytes(), &[0], id.as_bytes()]);
+        let key = self.0.identity.sign(&[&[1], source.as_bytes(), &[0], id.as_bytes()]);
         let before = public.get(..received_at.start).unwrap_or(public);
         let after = public.get(received_at.end..).unwrap_or_default();
-        let tag = mac.sign(&[&[2], before, after, &[0], phi]);
-        Identity {
-            key: key.first_chunk().copied().map_or(0, u128::from_be_bytes),
-            tag: tag.first_chunk().copied().map_or(0, u64::from_be_bytes),
-        }
+        let name = key.first_chunk().copied().unwrap_or_default();
+        let tag = self.0.content.of(name, &[before, after, &[0], phi].concat());
+        Identity { key: key.first_chunk().copied().map_or(0, u128::from_be_bytes), tag }
     }
 
-    fn keep(&self, scratch: Scratch) {
+    fn keep(&self, mut scratch: Scratch) {
+        scratch.public.clear();
+        scratch.phi.clear();
+        if scratch.parts.public.capacity() + scratch.parts.phi.capacity() > MAX_KEPT_BYTES {
+            scratch.parts = Parts::default();
+        }
         let mut spare = self.0.spare.lock().unwrap_or_else(PoisonError::into_inner);
         if spare.len() < MAX_SPARE {
             spare.push(scratch);
@@ -168,18 +180,25 @@ impl Facts {
     pub(crate) fn push_postings(&mut self, row: u32, facets: &Facets<'_>, mut token: impl FnMut(TokenKind, &str) -> Token) {
         let (actor, session) =
             if facets.actor_hidden { (TokenKind::HiddenActor, TokenKind::HiddenSession) } else { (TokenKind::Actor, TokenKind::Session) };
-        let from = self.postings.len();
-        self.postings.extend(facets.patients.iter().map(|patient| (token(TokenKind::Patient, patient).sorted(), row)));
-        self.postings.extend(facets.actor_token.iter().map(|value| (token(actor, value).sorted(), row)));
-        self.postings.extend(facets.session.iter().map(|value| (token(session, value).sorted(), row)));
-        let own = self.postings.get_mut(from..).unwrap_or_default();
-        own.sort_unstable();
-        if own.iter().zip(own.iter().skip(1)).any(|(posting, next)| posting == next) {
-            let mut distinct = own.to_vec();
-            distinct.dedup();
-            self.postings.truncate(from);
-            self.postings.append(&mut distinct);
+        if facets.patients.len() <= FEW_PATIENTS {
+            let from = self.postings.len();
+            let patients = facets.patients.iter().map(|patient| (TokenKind::Patient, patient));
+            let actor = facets.actor_token.iter().map(|value| (actor, value));
+            let session = facets.session.iter().map(|value| (session, value));
+            for (kind, value) in patients.chain(actor).chain(session) {
+                let posting = (token(kind, value).sorted(), row);
+                if !self.postings.get(from..).is_some_and(|added| added.contains(&posting)) {
+                    self.postings.push(posting);
+                }
+            }
+            return;
         }
+        let mut tokens: Vec<i64> = facets.patients.iter().map(|patient| token(TokenKind::Patient, patient).sorted()).collect();
+        tokens.extend(facets.actor_token.iter().map(|value| token(actor, value).sorted()));
+        tokens.extend(facets.session.iter().map(|value| token(session, value).sorted()));
+        tokens.sort_unstable();
+        tokens.dedup();
+        self.postings.extend(tokens.into_iter().map(|token| (token, row)));
     }
 }
 
@@ -189,28 +208,27 @@ pub struct BatchBuilder {
     scratch: Scratch,
     builders: Builders,
     facts: Facts,
-    public: Section,
-    phi: Section,
 }
 
 impl BatchBuilder {
     /// Adds an event, or refuses it and stays as it was.
     pub fn push(&mut self, event: &Event<'_>, admission: &Admission<'_>) -> Result<(), BatchError> {
-        let parts = Parts::write(event, admission)?;
+        self.scratch.parts.rewrite(event, admission)?;
         let facets = Facets::of(event, admission);
         let row = u32::try_from(self.len()).unwrap_or(u32::MAX);
         let (salt_public, salt_phi) = self.salts();
+        let Scratch { parts, public, phi, tokens: cache, .. } = &mut self.scratch;
         let entry = commit(&parts.public, &parts.phi, &salt_public, &salt_phi);
         self.facts.entries.push(entry);
         self.facts.leaves.push(leaf_hash(&entry));
-        let identity = self.encoder.identity(admission.source, admission.id, &parts.public, parts.received_at_span, &parts.phi);
-        self.facts.identities.push(identity);
+        let received_at = parts.received_at_span.clone();
+        self.facts.identities.push(self.encoder.identity(admission.source, admission.id, &parts.public, received_at, &parts.phi));
         self.facts.seqs.push(facets.seq);
-        let (cache, tokens) = (&mut self.scratch.tokens, &self.encoder.0.tokens);
+        let tokens = &self.encoder.0.tokens;
         self.facts.push_postings(row, &facets, |kind, value| cache.token(tokens, kind, value));
         self.builders.push(&facets);
-        self.public.push(&salt_public, &parts.public);
-        self.phi.push(&salt_phi, &parts.phi);
+        public.push(&salt_public, &parts.public);
+        phi.push(&salt_phi, &parts.phi);
         Ok(())
     }
 
@@ -232,7 +250,7 @@ impl BatchBuilder {
 
     /// How many events it holds.
     pub fn len(&self) -> usize {
-        self.public.len()
+        self.scratch.public.len()
     }
 
     /// Does it hold none?
@@ -242,15 +260,19 @@ impl BatchBuilder {
 
     /// Bytes of content it holds, uncompressed.
     pub fn size_bytes(&self) -> usize {
-        self.public.parts_bytes() + self.phi.parts_bytes()
+        self.scratch.public.parts_bytes() + self.scratch.phi.parts_bytes()
     }
 
     /// The batch, ready to be committed: compressed, unless it is small.
     pub fn finish(mut self) -> Result<Batch, BatchError> {
         let size_bytes = self.size_bytes();
-        let loose = Content::Loose { public: self.public, phi: self.phi };
         let small = self.facts.entries.len() <= LOOSE_EVENTS && size_bytes <= LOOSE_BYTES;
-        let content = if small { loose } else { loose.packed(&mut self.scratch.zstd)? };
+        let Scratch { public, phi, zstd, .. } = &mut self.scratch;
+        let content = if small {
+            Content::Loose { public: std::mem::take(public), phi: std::mem::take(phi) }
+        } else {
+            Content::Packed { public: public.pack(zstd)?, phi: phi.pack(zstd)? }
+        };
         let columns = self.builders.finish()?;
         self.facts.postings.sort_unstable();
         self.encoder.keep(self.scratch);

@@ -304,3 +304,39 @@ fn every_bit_of_parts_and_salts_is_committed_to() {
         assert_ne!(entry, commit(&other, &phi, &[1; 16], &[2; 16]));
     }
 }
+
+#[test]
+fn a_part_is_bound_by_hmac_whatever_its_length() {
+    use aws_lc_rs::hmac;
+    let part: Vec<u8> = (0..3_000_u32).map(|place| (place % 251) as u8).collect();
+    for length in (0..200).chain([511, 512, 513, 2_999, 3_000]) {
+        let salt: Salt = std::array::from_fn(|place| (length + place) as u8);
+        let expected = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &salt), &part[..length]);
+        assert_eq!(part_mac(&part[..length], &salt), expected.as_ref(), "{length}");
+    }
+}
+
+#[test]
+fn rewritten_parts_hold_nothing_of_what_was_there() {
+    let event = |description: String| Event {
+        action: "a".into(),
+        description: Some(description.into()),
+        targets: vec![Target { kind: Some("t".into()), ..Target::default() }],
+        ..Event::default()
+    };
+    let (long, short) = (event("x".repeat(5_000)), event("y".into()));
+    let mut parts = Parts::default();
+    parts.rewrite(&long, &ADMISSION).unwrap();
+    parts.rewrite(&short, &ADMISSION).unwrap();
+    assert!(parts == Parts::write(&short, &ADMISSION).unwrap());
+}
+
+#[test]
+fn each_patient_counts_once_however_many_there_are() {
+    for distinct in [0, 1, 2, 7, 8, 9, 40] {
+        let of = |number: usize| Target { patient_id: Some(format!("p{number}").into()), ..Target::default() };
+        let event = Event { targets: (0..3 * distinct).map(|number| of(number % distinct)).collect(), ..Event::default() };
+        let expected: Vec<String> = (0..distinct).map(|number| format!("p{number}")).collect();
+        assert_eq!(Facets::of(&event, &ADMISSION).patients, expected);
+    }
+}

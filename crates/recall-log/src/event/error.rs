@@ -56,9 +56,10 @@ impl EventError {
     }
 }
 
-impl From<JsonError> for EventError {
+impl From<JsonError> for Box<EventError> {
+    #[cold]
     fn from(error: JsonError) -> Self {
-        Self::here(error.to_string(), error.kind.remedy())
+        Self::new(EventError::here(error.to_string(), error.kind.remedy()))
     }
 }
 

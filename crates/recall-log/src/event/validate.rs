@@ -122,7 +122,8 @@ fn identifier(name: &str, text: Option<&Text<'_>>) -> Checked {
     if text.is_empty() {
         return Err(EventError::at(name, "empty", "fill it in"));
     }
-    if text.contains(char::is_control) {
+    // Control characters beyond ASCII begin with 0xC2; most texts need no look at characters.
+    if text.bytes().any(|byte| byte < 0x20 || byte == 0x7F || byte == 0xC2) && text.contains(char::is_control) {
         return Err(EventError::at(name, "has a control character", "take it out"));
     }
     short(name, Some(text))
@@ -130,7 +131,8 @@ fn identifier(name: &str, text: Option<&Text<'_>>) -> Checked {
 
 /// A code stands in lists joined by spaces.
 fn code(name: &str, text: &Text<'_>) -> Checked {
-    if text.contains(char::is_whitespace) {
+    // White space is at most a blank, or beyond ASCII.
+    if text.bytes().any(|byte| byte <= b' ' || byte >= 0x80) && text.contains(char::is_whitespace) {
         return Err(EventError::at(name, "a code has white space", "send each code as its own string"));
     }
     identifier(name, Some(text))

@@ -136,4 +136,30 @@ proptest! {
         let _ = error_of(&bytes);
         let _ = skip_error_of(&bytes);
     }
+
+    #[test]
+    fn plain_bytes_are_counted_as_one_by_one(bytes in prop::collection::vec(prop_oneof![6 => Just(b'a'), 1 => any::<u8>()], 0..70)) {
+        let special = |byte: &u8| matches!(byte, b'"' | b'\\' | 0..0x20);
+        for from in 0..=bytes.len() {
+            let rest = &bytes[from..];
+            prop_assert_eq!(string::plain_length(rest), rest.iter().position(special).unwrap_or(rest.len()));
+        }
+    }
+
+    #[test]
+    fn names_are_ordered_by_utf16_code_units(left in "[a\u{7f}\u{80}\u{d7ff}\u{e000}\u{fb33}\u{ffff}\u{10000}\u{10ffff}]{0,3}", right in "\\PC{0,3}|[a\u{e000}\u{ffff}\u{10000}\u{10ffff}]{0,3}") {
+        prop_assert_eq!(utf16_order(&left, &right), left.encode_utf16().cmp(right.encode_utf16()));
+    }
+}
+
+#[test]
+fn every_byte_ends_plain_text_or_not_at_every_place() {
+    for byte in 0..=u8::MAX {
+        for place in 0..40 {
+            let mut bytes = [b'a'; 40];
+            bytes[place] = byte;
+            let expected = if matches!(byte, b'"' | b'\\' | 0..0x20) { place } else { 40 };
+            assert_eq!(string::plain_length(&bytes), expected, "{byte:#x} at {place}");
+        }
+    }
 }

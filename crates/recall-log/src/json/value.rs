@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 
 /// A JSON value of any shape. It has no `Debug`, because it may hold PHI.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub enum Value<'a> {
     /// `null`; only in arrays, because a member that is null counts as absent.
+    #[default]
     Null,
     /// `true` or `false`.
     Bool(bool),
@@ -60,6 +61,13 @@ impl Value<'_> {
 }
 
 /// The order of names in RFC 8785: by UTF-16 code units.
+///
+/// UTF-8 sorts alike but for characters beyond U+FFFF, which begin with 0xF0 or more and come before U+E000 to U+FFFF, which begin with
+/// 0xEE and 0xEF.
 pub fn utf16_order(left: &str, right: &str) -> Ordering {
-    left.encode_utf16().cmp(right.encode_utf16())
+    match left.bytes().zip(right.bytes()).find(|(left, right)| left != right) {
+        Some((left, right)) if left >= 0xEE && right >= 0xEE => (left < 0xF0).cmp(&(right < 0xF0)).then(left.cmp(&right)),
+        Some((left, right)) => left.cmp(&right),
+        None => left.len().cmp(&right.len()),
+    }
 }

@@ -205,3 +205,12 @@ proptest! {
         prop_assert!(verify_consistency(index, &[1; 32], size, &[2; 32], &proof).is_err());
     }
 }
+
+#[test]
+fn a_leaf_is_hashed_alike_whatever_its_length() {
+    for length in 0..150 {
+        let entry = vec![7; length];
+        let expected = digest::digest(&digest::SHA256, &[&[0], entry.as_slice()].concat());
+        assert_eq!(leaf_hash(&entry), expected.as_ref(), "{length}");
+    }
+}

@@ -73,3 +73,15 @@ fn the_ends_of_the_range_do_not_panic() {
     assert_eq!(Timestamp::from_micros(i64::MAX).to_string(), "294247-01-10T04:00:54.775807Z");
     assert_eq!(Timestamp::from_micros(i64::MIN).to_string(), "-290308-12-21T19:59:05.224192Z");
 }
+
+#[test]
+fn each_part_of_a_time_is_written_in_its_place() {
+    for (micros, canonical) in [
+        (0, "1970-01-01T00:00:00.000000Z"),
+        (1_234_567_890_123_456, "2009-02-13T23:31:30.123456Z"),
+        (-62_167_219_200_000_001, "-0001-12-31T23:59:59.999999Z"),
+        (253_402_300_800_000_000, "10000-01-01T00:00:00.000000Z"),
+    ] {
+        assert_eq!(Timestamp::from_micros(micros).to_string(), canonical);
+    }
+}

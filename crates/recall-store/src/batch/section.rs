@@ -16,6 +16,8 @@ const ZSTD_LEVEL: i32 = 1;
 /// No batch is larger than a request body may be, and parts are about as long as what was sent; the rest is margin. Sealed bytes are
 /// ours, so this bound only keeps a mistake from taking all memory.
 const MAX_PARTS_BYTES: usize = 1 << 30;
+/// Sections that grew larger than this leave no memory behind.
+const MAX_KEPT_BYTES: usize = 2 << 20;
 const SALT: usize = SALT_BYTES as usize;
 
 /// Which of the two parts.
@@ -84,6 +86,16 @@ impl Section {
         self.parts.extend_from_slice(&u32::try_from(part.len()).unwrap_or(u32::MAX).to_be_bytes());
         self.parts.extend_from_slice(part);
         self.ends.push(self.parts.len());
+    }
+
+    /// Empties it for the next batch. Memory is kept, as far as a usual batch needs it.
+    pub(crate) fn clear(&mut self) {
+        if self.parts.capacity() > MAX_KEPT_BYTES {
+            *self = Self::default();
+        }
+        self.salts.clear();
+        self.parts.clear();
+        self.ends.clear();
     }
 
     /// How many parts.

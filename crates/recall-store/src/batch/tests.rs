@@ -128,6 +128,57 @@ fn identity_ignores_when_it_was_received_and_nothing_else() {
 }
 
 #[test]
+fn a_tag_tells_where_the_parts_begin_and_end() {
+    let bench = Bench::new();
+    let tag =
+        |public: &[u8], received_at: std::ops::Range<usize>, phi: &[u8]| bench.encoder.identity("s", "i", public, received_at, phi).tag;
+    let first = tag(b"abXXc", 2..4, b"d");
+    assert_eq!(first, tag(b"abYYYc", 2..5, b"d"));
+    for other in [tag(b"abXX", 2..4, b"cd"), tag(b"abXXcd", 2..4, b""), tag(b"abXXc", 2..4, b"d\0"), tag(b"abXXc", 2..4, b"e")] {
+        assert_ne!(first, other);
+    }
+    assert_ne!(first, bench.encoder.identity("s", "j", b"abXXc", 2..4, b"d").tag);
+}
+
+#[test]
+fn a_batch_takes_over_nothing_from_the_one_before() {
+    let bench = Bench::new();
+    let first = bench.batch(0..40);
+    drop(bench.batch(100..400));
+    let mut refused = bench.encoder.batch().unwrap();
+    refused.push(&Event::parse(clinic(7).as_bytes()).unwrap(), &admission(7, "x")).unwrap();
+    drop(refused);
+    let again = bench.batch(0..40);
+    let contents = |batch: &Batch| {
+        let (public, phi) = opened(batch);
+        (0..batch.len()).map(|row| (public.part(row).unwrap().to_vec(), phi.part(row).unwrap().to_vec())).collect::<Vec<_>>()
+    };
+    assert_eq!(contents(&first), contents(&again));
+    assert_eq!((first.size_bytes(), &first.facts.postings), (again.size_bytes(), &again.facts.postings));
+}
+
+#[test]
+fn an_event_has_each_posting_once_however_many_patients() {
+    let bench = Bench::new();
+    for patients in [0, 1, 8, 9, 50] {
+        let names: Vec<String> = (0..patients).map(|number| format!("p{number}")).collect();
+        let twice = names.iter().chain(&names).map(|name| std::borrow::Cow::Borrowed(name.as_str()));
+        let facets = Facets { patients: twice.take(2 * patients).collect(), actor_token: Some("p0".into()), ..Facets::default() };
+        let mut facts = Facts::default();
+        // Kinds share tokens here, as two identifiers may.
+        facts.push_postings(3, &facets, |_, value| bench.encoder.tokens().token(TokenKind::Patient, value));
+        facts.postings.sort_unstable();
+        let expected: std::collections::BTreeSet<_> = names
+            .iter()
+            .map(String::as_str)
+            .chain(["p0"])
+            .map(|name| (bench.encoder.tokens().token(TokenKind::Patient, name).sorted(), 3))
+            .collect();
+        assert_eq!(facts.postings, expected.into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[test]
 fn identity_can_be_computed_from_stored_bytes() {
     let bench = Bench::new();
     let batch = bench.batch(0..30);

@@ -62,3 +62,15 @@ fn a_mac_is_hmac_and_does_not_depend_on_how_its_input_is_cut() {
     assert_eq!(hex(&mac.sign(&[b"Hi There"])), "198a607eb44bfbc69903a0f1cf2bbdc5ba0aa3f3d9ae3c1c7a3b1696a0b68cf7");
     assert_eq!(mac.sign(&[b"Hi ", b"", b"There"]), mac.sign(&[b"Hi There"]));
 }
+
+#[test]
+fn a_checksum_is_the_tag_of_gcm_and_depends_on_key_name_and_content() {
+    let sum = |key_byte, name: u8, content: &[u8]| Checksum::new(&key(key_byte)).of([name; 12], content);
+    // GCM specification, test case 13: key and nonce zero, nothing else.
+    assert_eq!(sum(0, 0, b""), 0x530f_8afb_c745_36b9);
+    let first = sum(1, 1, b"content");
+    assert_eq!(first, sum(1, 1, b"content"));
+    for other in [sum(2, 1, b"content"), sum(1, 2, b"content"), sum(1, 1, b"contend"), sum(1, 1, b"content\0"), sum(1, 1, b"")] {
+        assert_ne!(first, other);
+    }
+}

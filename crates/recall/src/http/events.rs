@@ -22,8 +22,8 @@ use crate::idempotency::{self, Kept, Known};
 use crate::identity::Identity;
 use crate::ingest::answer::{self, Outcomes};
 use crate::ingest::decode::Coding;
-use crate::ingest::encode::{Ids, Terms, Verdict};
-use crate::ingest::receive::{Received, receive};
+use crate::ingest::encode::{Ids, Terms};
+use crate::ingest::receive::{Form, Received, receive};
 use crate::record::Record;
 
 /// Events of a page where no limit is given, and the most that a page holds.
@@ -36,6 +36,7 @@ pub async fn ingest(State(app): State<Shared>, sender: Identity, request: Reques
     let coding = coding(&parts.headers)?;
     let lines = announces_lines(&parts.headers)?;
     let key = idempotency_key(&parts.headers)?;
+    let form = Form { coding, lines, hashed: key.is_some() };
     let name = key.as_deref().map(|key| idempotency::row_name(&sender.token_id, key));
     let _claim = match &name {
         None => None,
@@ -49,7 +50,7 @@ pub async fn ingest(State(app): State<Shared>, sender: Identity, request: Reques
     };
     let ids = key.as_deref().map_or(Ids::New, |key| Ids::derived(&sender.token_id, key));
     let terms = Arc::new(Terms { encoder: app.encoder.clone(), identity: sender, ids });
-    let received = receive(&app, terms, coding, lines, body).await?;
+    let received = receive(&app, terms, form, body).await?;
     submit(&app, received, name).await
 }
 
@@ -59,22 +60,19 @@ async fn submit(app: &App, received: Received, name: Option<String>) -> Result<R
     let mut rows = Vec::new();
     let mut replay = None;
     if let Some(name) = name {
+        let hash = received.hash.ok_or_else(|| Problem::internal("the body was not hashed: nothing was stored"))?;
         let kept = app.trail.row(Kind::Idempotency, &name).as_deref().and_then(Kept::read);
-        match idempotency::known(kept.as_ref(), &received.hash, now) {
+        match idempotency::known(kept.as_ref(), &hash, now) {
             Known::Other => {
                 return Err(Problem::unprocessable("Idempotency-Key: another body was sent under it within 24 hours; use a new key"));
             }
             Known::Replay { size } => replay = Some(size),
-            Known::New => rows.push(RowChange::put(Kind::Idempotency, name, Kept { body: received.hash, at: now.micros(), size }.write())),
+            Known::New => rows.push(RowChange::put(Kind::Idempotency, name, Kept { body: hash, at: now.micros(), size }.write())),
         }
     }
     let _held = received.held;
-    let mut verdicts: Vec<(usize, Verdict)> = Vec::new();
-    let mut batches = Vec::with_capacity(received.encoded.len());
-    for encoded in received.encoded {
-        verdicts.extend(encoded.verdicts);
-        batches.extend(encoded.batch);
-    }
+    let mut slices = received.encoded;
+    let batches: Vec<_> = slices.iter_mut().filter_map(|slice| slice.batch.take()).collect();
     let outcomes = if batches.is_empty() && rows.is_empty() {
         Vec::new()
     } else {
@@ -85,7 +83,7 @@ async fn submit(app: &App, received: Received, name: Option<String>) -> Result<R
         Some(from) => Outcomes::Replay { from, seen: &mut seen },
         None => Outcomes::First,
     };
-    let (bytes, counts) = answer::write(&verdicts, &outcomes, received.unit, mode);
+    let (bytes, counts) = answer::write(&slices, &outcomes, received.unit, mode);
     for (status, count) in [("stored", counts.stored), ("duplicate", counts.duplicate), ("rejected", counts.rejected)] {
         metrics::counter!("recall_events_total", "status" => status).increment(count);
     }

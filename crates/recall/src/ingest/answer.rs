@@ -2,9 +2,10 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use recall_log::canonical;
 use recall_store::trail::{Outcome, Status};
 
-use super::encode::Verdict;
+use super::encode::{Encoded, Verdict};
 use super::split::Unit;
 
 /// How many items met which end.
@@ -18,6 +19,9 @@ pub struct Counts {
     pub rejected: u64,
 }
 
+/// A leaf hash in base64.
+const HASH_BASE64: usize = 44;
+
 /// One result of a request.
 pub enum Outcomes<'a> {
     /// As the trail gave it.
@@ -27,29 +31,33 @@ pub enum Outcomes<'a> {
     Replay { from: u64, seen: &'a mut std::collections::HashSet<u64> },
 }
 
-/// Writes `{"results":[…],"stored":N,"duplicate":N,"rejected":N}`. `verdicts` and `outcomes` are in the order of the body; there is an
-/// outcome for each verdict that was taken.
-pub fn write(verdicts: &[(usize, Verdict)], outcomes: &[Outcome], unit: Unit, mut mode: Outcomes<'_>) -> (Vec<u8>, Counts) {
-    let mut out = Vec::with_capacity(64 + verdicts.len() * 176);
+/// Writes `{"results":[…],"stored":N,"duplicate":N,"rejected":N}`. `slices` and `outcomes` are in the order of the body; there is an
+/// outcome for each event that was taken.
+pub fn write(slices: &[Encoded], outcomes: &[Outcome], unit: Unit, mut mode: Outcomes<'_>) -> (Vec<u8>, Counts) {
+    let verdicts = slices.iter().flat_map(|slice| slice.verdicts.iter().map(move |(number, verdict)| (slice, *number, verdict)));
+    let mut out = Vec::with_capacity(64 + slices.iter().map(|slice| slice.verdicts.len() * 176).sum::<usize>());
     let mut counts = Counts::default();
     let mut outcomes = outcomes.iter();
     out.extend_from_slice(b"{\"results\":[");
-    for (place, (number, verdict)) in verdicts.iter().enumerate() {
+    for (place, (slice, number, verdict)) in verdicts.enumerate() {
         if place > 0 {
             out.push(b',');
         }
         match verdict {
             Verdict::Refused { id, error } => {
                 counts.rejected += 1;
-                rejected(&mut out, id.as_deref(), *number, unit, error);
+                rejected(&mut out, id.as_deref(), number, unit, error);
             }
-            Verdict::Taken { id } => match outcomes.next() {
-                Some(outcome) => taken(&mut out, &mut counts, id, *number, unit, outcome, &mut mode),
-                None => {
-                    counts.rejected += 1;
-                    rejected(&mut out, Some(id), *number, unit, "the trail gave no answer for it; send it again");
+            Verdict::Taken { id } => {
+                let id = slice.ids.get(id.clone()).unwrap_or_default();
+                match outcomes.next() {
+                    Some(outcome) => taken(&mut out, &mut counts, id, number, unit, outcome, &mut mode),
+                    None => {
+                        counts.rejected += 1;
+                        rejected(&mut out, Some(id), number, unit, "the trail gave no answer for it; send it again");
+                    }
                 }
-            },
+            }
         }
     }
     out.extend_from_slice(
@@ -81,11 +89,13 @@ fn taken(out: &mut Vec<u8>, counts: &mut Counts, id: &str, number: usize, unit: 
         counts.duplicate += 1;
     }
     out.extend_from_slice(b"{\"id\":");
-    string(out, id);
+    canonical::string(out, id);
     out.extend_from_slice(b",\"index\":");
-    out.extend_from_slice(outcome.index.to_string().as_bytes());
+    canonical::integer(out, outcome.index);
     out.extend_from_slice(b",\"leaf_hash\":\"");
-    out.extend_from_slice(STANDARD.encode(outcome.leaf_hash).as_bytes());
+    let mut hash = [0; HASH_BASE64];
+    let length = STANDARD.encode_slice(outcome.leaf_hash, &mut hash).unwrap_or(0);
+    out.extend_from_slice(hash.get(..length).unwrap_or_default());
     out.extend_from_slice(b"\",\"status\":\"");
     out.extend_from_slice(status.as_bytes());
     out.push(b'"');
@@ -98,7 +108,7 @@ fn taken(out: &mut Vec<u8>, counts: &mut Counts, id: &str, number: usize, unit: 
 fn rejected(out: &mut Vec<u8>, id: Option<&str>, number: usize, unit: Unit, error: &str) {
     out.extend_from_slice(b"{\"id\":");
     match id {
-        Some(id) => string(out, id),
+        Some(id) => canonical::string(out, id),
         None => out.extend_from_slice(b"null"),
     }
     let place = match unit {
@@ -106,11 +116,6 @@ fn rejected(out: &mut Vec<u8>, id: Option<&str>, number: usize, unit: Unit, erro
         Unit::Item => "item",
     };
     out.extend_from_slice(b",\"status\":\"rejected\",\"error\":");
-    string(out, &format!("{place} {number}: {error}"));
+    canonical::string(out, &format!("{place} {number}: {error}"));
     out.push(b'}');
-}
-
-fn string(out: &mut Vec<u8>, text: &str) {
-    // Writing a string to memory cannot fail.
-    let _ = serde_json::to_writer(out, text);
 }

@@ -90,22 +90,22 @@ impl Decoder {
         Ok(Self { state, left: limit })
     }
 
-    /// Decodes `piece`; what comes out is appended to `out`.
-    pub fn feed(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+    /// What `piece` decodes to: itself where the body is not coded, otherwise what comes out into `room`, which is emptied before.
+    pub fn decode<'a>(&mut self, piece: &'a [u8], room: &'a mut Vec<u8>) -> Result<&'a [u8], DecodeError> {
+        room.clear();
         match &mut self.state {
             State::Identity => {
                 self.left = self.left.checked_sub(piece.len()).ok_or(DecodeError::TooLarge)?;
-                out.extend_from_slice(piece);
-                Ok(())
+                return Ok(piece);
             }
             State::Gzip { inner, fed } => {
                 *fed |= !piece.is_empty();
                 inner.write_all(piece).map_err(|error| from_io(&error))?;
-                out.append(&mut inner.get_mut().bytes);
-                Ok(())
+                room.append(&mut inner.get_mut().bytes);
             }
-            State::Zstd { inner, inside } => feed_zstd(inner, inside, &mut self.left, piece, out),
+            State::Zstd { inner, inside } => feed_zstd(inner, inside, &mut self.left, piece, room)?,
         }
+        Ok(room)
     }
 
     /// Says that the body has ended; the rest of it is appended to `out`.

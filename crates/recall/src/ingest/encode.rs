@@ -1,5 +1,7 @@
 //! From items to encoded batches: parse, admit, encode. CPU work without I/O, done on blocking threads, slice by slice.
 
+use std::ops::Range;
+
 use aws_lc_rs::hmac;
 use recall_log::entry::Admission;
 use recall_log::event::Event;
@@ -14,8 +16,8 @@ use crate::record;
 
 /// What became of an item.
 pub enum Verdict {
-    /// It is in the slice's batch, under this id.
-    Taken { id: String },
+    /// It is in the slice's batch, under the id that stands here in the slice's ids.
+    Taken { id: Range<usize> },
     /// It is not.
     Refused { id: Option<String>, error: String },
 }
@@ -26,6 +28,8 @@ pub struct Encoded {
     pub batch: Option<Batch>,
     /// One for each item, in order, with the item's number in the body.
     pub verdicts: Vec<(usize, Verdict)>,
+    /// The ids of the events that were taken, one behind the other: a text for each would cost more than the rest of its verdict.
+    pub ids: String,
 }
 
 /// Where ids come from for events that bring none.
@@ -103,6 +107,7 @@ impl Terms {
         let default_source = self.default_source();
         let mut builder = self.encoder.batch()?;
         let mut verdicts = Vec::with_capacity(slice.items.len());
+        let mut ids = String::new();
         let mut taken = 0_usize;
         for (place, item) in slice.items.iter().enumerate() {
             let bytes = slice.bytes.get(item.span.clone()).unwrap_or(&[]);
@@ -110,16 +115,20 @@ impl Terms {
                 Err(error) => Verdict::Refused { id: None, error: error.to_string() },
                 Ok(event) => {
                     let source = event.source.as_deref().unwrap_or(&default_source);
-                    let id = match &event.id {
-                        Some(id) => id.to_string(),
-                        None => self.ids.make(slice.before + place, bytes, now, random),
-                    };
-                    let admission = Admission { source, id: &id, received_at: now };
+                    let from = ids.len();
+                    match &event.id {
+                        Some(id) => ids.push_str(id),
+                        None => ids.push_str(&self.ids.make(slice.before + place, bytes, now, random)),
+                    }
+                    let admission = Admission { source, id: ids.get(from..).unwrap_or_default(), received_at: now };
                     let pushed =
                         self.check_source(source).and_then(|()| builder.push(&event, &admission).map_err(|error| error.to_string()));
                     match pushed {
-                        Ok(()) => Verdict::Taken { id },
-                        Err(error) => Verdict::Refused { id: event.id.map(Into::into), error },
+                        Ok(()) => Verdict::Taken { id: from..ids.len() },
+                        Err(error) => {
+                            ids.truncate(from);
+                            Verdict::Refused { id: event.id.map(Into::into), error }
+                        }
                     }
                 }
             };
@@ -127,7 +136,7 @@ impl Terms {
             verdicts.push((item.number, verdict));
         }
         let batch = if taken > 0 { Some(builder.finish()?) } else { None };
-        Ok(Encoded { batch, verdicts })
+        Ok(Encoded { batch, verdicts, ids })
     }
 }
 

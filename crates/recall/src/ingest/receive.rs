@@ -42,8 +42,8 @@ pub struct Received {
     pub encoded: Vec<Encoded>,
     /// What its items are called.
     pub unit: Unit,
-    /// SHA-256 of the decoded body.
-    pub hash: [u8; 32],
+    /// SHA-256 of the decoded body, if it was asked for.
+    pub hash: Option<[u8; 32]>,
     /// Keeps the bytes counted until the request is answered.
     pub held: Option<OwnedSemaphorePermit>,
 }
@@ -73,9 +73,20 @@ fn too_large_as_sent() -> Problem {
     )
 }
 
-/// Reads and encodes `body`. `lines`: the sender says that it is NDJSON.
-pub async fn receive(app: &Shared, terms: Arc<Terms>, coding: Coding, lines: bool, body: Body) -> Result<Received, Problem> {
-    let mut reader = Reader::new(app, terms, coding, lines)?;
+/// What the headers say of a body.
+#[derive(Clone, Copy)]
+pub struct Form {
+    /// How it is coded.
+    pub coding: Coding,
+    /// The sender says that it is NDJSON.
+    pub lines: bool,
+    /// Its hash is needed, because it comes under an idempotency key.
+    pub hashed: bool,
+}
+
+/// Reads and encodes `body`.
+pub async fn receive(app: &Shared, terms: Arc<Terms>, form: Form, body: Body) -> Result<Received, Problem> {
+    let mut reader = Reader::new(app, terms, form)?;
     let mut pieces = body.into_data_stream();
     let mut sent = 0_usize;
     while let Some(piece) = next(&mut pieces).await? {
@@ -106,8 +117,9 @@ struct Reader<'a> {
     terms: Arc<Terms>,
     decoder: Decoder,
     splitter: Splitter,
-    hash: digest::Context,
-    decoded: Vec<u8>,
+    hash: Option<digest::Context>,
+    /// Where pieces of a coded body are decoded.
+    room: Vec<u8>,
     slices: Vec<Slice>,
     tasks: Vec<Task>,
     held: Option<OwnedSemaphorePermit>,
@@ -119,14 +131,14 @@ enum Task {
 }
 
 impl<'a> Reader<'a> {
-    fn new(app: &'a Shared, terms: Arc<Terms>, coding: Coding, lines: bool) -> Result<Self, Problem> {
+    fn new(app: &'a Shared, terms: Arc<Terms>, form: Form) -> Result<Self, Problem> {
         Ok(Self {
             app,
             terms,
-            decoder: Decoder::new(coding, limits::DECODED_BYTES)?,
-            splitter: Splitter::new(lines),
-            hash: digest::Context::new(&digest::SHA256),
-            decoded: Vec::new(),
+            decoder: Decoder::new(form.coding, limits::DECODED_BYTES)?,
+            splitter: Splitter::new(form.lines),
+            hash: form.hashed.then(|| digest::Context::new(&digest::SHA256)),
+            room: Vec::new(),
             slices: Vec::new(),
             tasks: Vec::new(),
             held: None,
@@ -134,15 +146,19 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, piece: &[u8]) -> Result<(), Problem> {
-        self.decoded.clear();
-        self.decoder.feed(piece, &mut self.decoded)?;
-        self.split()
+        let mut room = std::mem::take(&mut self.room);
+        let decoded = self.decoder.decode(piece, &mut room)?;
+        self.split(decoded)?;
+        self.room = room;
+        Ok(())
     }
 
-    fn split(&mut self) -> Result<(), Problem> {
-        self.hold(self.decoded.len())?;
-        self.hash.update(&self.decoded);
-        self.splitter.feed(&self.decoded, &mut self.slices)?;
+    fn split(&mut self, decoded: &[u8]) -> Result<(), Problem> {
+        self.hold(decoded.len())?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(decoded);
+        }
+        self.splitter.feed(decoded, &mut self.slices)?;
         for slice in self.slices.drain(..) {
             self.tasks.push(start(self.app, &self.terms, slice));
         }
@@ -161,10 +177,10 @@ impl<'a> Reader<'a> {
     }
 
     async fn finish(mut self) -> Result<Received, Problem> {
-        self.decoded.clear();
-        let rest = std::mem::replace(&mut self.decoder, Decoder::new(Coding::Identity, 0)?);
-        rest.finish(&mut self.decoded)?;
-        self.split()?;
+        let mut last = Vec::new();
+        let decoder = std::mem::replace(&mut self.decoder, Decoder::new(Coding::Identity, 0)?);
+        decoder.finish(&mut last)?;
+        self.split(&last)?;
         let unit = self.splitter.finish(&mut self.slices)?;
         for slice in self.slices.drain(..) {
             self.tasks.push(start(self.app, &self.terms, slice));
@@ -179,8 +195,11 @@ impl<'a> Reader<'a> {
             };
             encoded.push(done.map_err(|error| Problem::internal(format!("nothing was stored: {error}")))?);
         }
-        let mut hash = [0; 32];
-        hash.iter_mut().zip(self.hash.finish().as_ref()).for_each(|(to, from)| *to = *from);
+        let hash = self.hash.map(|context| {
+            let mut hash = [0; 32];
+            hash.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+            hash
+        });
         Ok(Received { encoded, unit, hash, held: self.held })
     }
 }

@@ -3,6 +3,7 @@
 //! Run with `cargo build --release -p recall -p recall-bench`, then `target/release/recall-bench COMMAND`. Nothing here is a test: a slow
 //! machine makes no failure. Figures and how they came about are kept in `docs/benchmarks.md`.
 
+mod encode;
 mod ingest;
 mod load;
 mod machine;
@@ -50,6 +51,8 @@ enum Command {
     Verify(verify::Options),
     /// The server's peak memory while it ingests and searches
     Memory(memory::Options),
+    /// Processor time of turning a sender's bytes into a batch, by stage
+    Encode(encode::Options),
     /// Makes a large trail through the store's own encoder, for the other commands
     Make(make::Options),
 }
@@ -88,6 +91,7 @@ fn main() -> ExitCode {
         Command::Query(options) => query::run(options, &mut report),
         Command::Verify(options) => verify::run(options, &mut report),
         Command::Memory(options) => memory::run(options, &mut report),
+        Command::Encode(options) => encode::run(options, &mut report),
         Command::Make(options) => make::run(options, &mut report),
     };
     match run {
