@@ -5,6 +5,7 @@
 
 mod access;
 mod columns;
+mod counting;
 mod cursor;
 mod derive;
 pub mod engine;

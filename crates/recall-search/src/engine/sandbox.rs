@@ -24,6 +24,7 @@ use datafusion::sql::sqlparser::ast::{Expr as SqlExpr, Query, Statement as SqlSt
 
 use super::Limits;
 use super::sql::SqlError;
+use crate::counting::CountByKey;
 use crate::functions::{EVENT_VALUE, HAS_PATIENT, MENTIONS};
 use crate::table::EventsTable;
 use crate::view::View;
@@ -125,6 +126,7 @@ impl Sandbox {
             .with_scalar_functions(scalar)
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_physical_optimizer_rule(Arc::new(CountByKey))
             .build();
         Ok(Self { config, runtime, template })
     }
