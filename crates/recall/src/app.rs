@@ -47,6 +47,22 @@ pub struct App {
     pub integrity: Integrity,
 }
 
+/// A reader's question under way, as `/metrics` counts it: from its view until the last thread that reads for it stops.
+struct Reading;
+
+impl Reading {
+    fn begin() -> Self {
+        metrics::gauge!("recall_questions_under_way").increment(1);
+        Self
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        metrics::gauge!("recall_questions_under_way").decrement(1);
+    }
+}
+
 impl App {
     /// Puts an application around an open trail.
     pub fn new(trail: Trail, engine: Engine, clock: Arc<dyn Clock>, random: Arc<dyn Random>, metrics: PrometheusHandle) -> Shared {
@@ -93,7 +109,7 @@ impl App {
             phi,
             tokens: self.encoder.tokens().clone(),
             find_id: Arc::new(move |id| trail.find_id(id)),
-            meter: Meter::default(),
+            meter: Meter::with_guard(Reading::begin()),
         })
     }
 
