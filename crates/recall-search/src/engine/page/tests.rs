@@ -159,7 +159,7 @@ fn expected(ask: &Ask, seen: impl Fn(&Value) -> Value) -> Vec<u64> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(160))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn a_search_finds_what_going_through_all_events_finds(ask in ask(), limit in 1..400_usize, merged in any::<bool>()) {
