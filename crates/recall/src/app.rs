@@ -146,7 +146,7 @@ impl From<CommitError> for Problem {
 impl From<WorkError> for Problem {
     fn from(error: WorkError) -> Self {
         match error {
-            WorkError::Read(_) => Self::internal(error.to_string()),
+            WorkError::Read(_) | WorkError::Damaged { .. } => Self::internal(error.to_string()),
             _ => Self::bad_request(error.to_string()),
         }
     }
