@@ -228,6 +228,44 @@ fn either(a: Span, b: Span) -> Span {
     Span { low: a.low.zip(b.low).map(|(a, b)| a.min(b)), high: a.high.zip(b.high).map(|(a, b)| a.max(b)) }
 }
 
+/// A test of an event's bytes that is true of a row exactly where `expr` is, and where the postings that serve `expr` have the row: only
+/// another value of the same token is still to be told apart. None where postings do not decide `expr`. For readers of PHI.
+#[must_use]
+pub fn decided(expr: &Expr) -> Option<Expr> {
+    match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => Some(decided(left)?.and(decided(right)?)),
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Or, right }) => match actor(left, right) {
+            Some(id) => Some(functions::holds(TokenKind::Actor, id)),
+            None => Some(decided(left)?.or(decided(right)?)),
+        },
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => match (column(left)?, text(right)?) {
+            ("session", value) => Some(functions::holds(TokenKind::Session, value)),
+            _ => None,
+        },
+        Expr::ScalarFunction(call) if call.func.name() == functions::HAS_PATIENT.name() => match call.args.as_slice() {
+            [patients, id] if column(patients) == Some("patients") => Some(functions::holds(TokenKind::Patient, text(id)?)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The id in `actor = id OR (actor IS NULL AND …the event's actor.id is id…)`, as the query bar asks for actors.
+fn actor<'a>(left: &'a Expr, right: &Expr) -> Option<&'a str> {
+    let Expr::BinaryExpr(BinaryExpr { left: known, op: Operator::Eq, right: id }) = left else {
+        return None;
+    };
+    let Expr::BinaryExpr(BinaryExpr { left: absent, op: Operator::And, right: hidden }) = right else {
+        return None;
+    };
+    let (Expr::IsNull(absent), Expr::ScalarFunction(call)) = (absent.as_ref(), hidden.as_ref()) else {
+        return None;
+    };
+    let (path, value) = as_probe(&call.func)?.equality()?;
+    let id = text(id)?;
+    (column(known)? == "actor" && column(absent)? == "actor" && path == "actor.id" && value == id).then_some(id)
+}
+
 /// The part of `expr` that looks at cheap columns only: true wherever `expr` is.
 #[must_use]
 pub fn cheap_part(expr: &Expr) -> Option<Expr> {

@@ -124,6 +124,10 @@ pub enum WorkError {
     /// Stored events could not be read: the text names the place.
     #[error("{0}")]
     Read(String),
+    /// The only events asked for are among these, which could not be read.
+    #[error("events {first} to {last} could not be read: {what}")]
+    #[allow(missing_docs)]
+    Damaged { first: u64, last: u64, what: String },
     /// Anything else.
     #[error("the question could not be computed; simplify it")]
     Other,
@@ -159,3 +163,6 @@ impl WorkError {
         error.downcast_ref::<DataFusionError>().map_or(Self::Other, Self::of)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,9 @@ use arrow::datatypes::DataType;
 use datafusion::common::{DataFusionError, Result, ScalarValue, exec_err};
 use datafusion::logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility, col, lit};
 
+use recall_log::entry::Facets;
+use recall_store::token::TokenKind;
+
 use crate::columns::{PHI, PUBLIC};
 use crate::query::Glyph;
 use crate::values::{self, Probe};
@@ -38,6 +41,13 @@ pub fn patient_like(glyphs: &[Glyph]) -> Expr {
 #[must_use]
 pub fn probe(probe: Probe) -> Expr {
     ScalarUDF::new_from_impl(Parts { probe, signature: signature() }).call(vec![hidden(PUBLIC), hidden(PHI)])
+}
+
+/// The bytes of both parts hold this identifier, in the places that postings are made of.
+#[must_use]
+pub fn holds(kind: TokenKind, value: &str) -> Expr {
+    let function = Holds { kind, value: value.to_owned(), signature: signature() };
+    ScalarUDF::new_from_impl(function).call(vec![hidden(PUBLIC), hidden(PHI)])
 }
 
 /// The probe of an expression that [`probe`] made.
@@ -247,6 +257,49 @@ impl ScalarUDFImpl for Parts {
                 passes = passes || self.probe.test(part).map_err(damaged)?;
             }
             found.append_value(passes);
+        }
+        Ok(ColumnarValue::Array(Arc::new(found.finish())))
+    }
+}
+
+/// Tells two values apart that share a token, by the event itself.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Holds {
+    kind: TokenKind,
+    value: String,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Holds {
+    fn name(&self) -> &'static str {
+        "$holds"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Boolean)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [public, phi] = args.args.as_slice() else {
+            return exec_err!("two arguments are expected");
+        };
+        let (public, phi) = (public.to_array(args.number_rows)?, phi.to_array(args.number_rows)?);
+        let (Some(public), Some(phi)) = (public.as_binary_opt::<i64>(), phi.as_binary_opt::<i64>()) else {
+            return exec_err!("the bytes of both parts are expected");
+        };
+        let mut found = BooleanBuilder::with_capacity(public.len());
+        for (public, phi) in public.iter().zip(phi) {
+            let facets = Facets::read(public.unwrap_or_default(), phi).map_err(|_| damaged(values::NotJson))?;
+            let wanted = Some(self.value.as_str());
+            found.append_value(match self.kind {
+                TokenKind::Patient => facets.patients.iter().any(|id| Some(&**id) == wanted),
+                TokenKind::Actor | TokenKind::HiddenActor => facets.actor_token.as_deref() == wanted,
+                TokenKind::Session | TokenKind::HiddenSession => facets.session.as_deref() == wanted,
+            });
         }
         Ok(ColumnarValue::Array(Arc::new(found.finish())))
     }

@@ -6,6 +6,7 @@
 mod access;
 mod columns;
 pub mod compile;
+mod counting;
 mod cursor;
 mod derive;
 pub mod engine;

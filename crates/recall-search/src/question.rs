@@ -19,7 +19,7 @@ use datafusion::physical_expr::{PhysicalExpr, create_physical_expr};
 use recall_store::columns::Column;
 use recall_store::snapshot::{Predicate, ReadError};
 
-use crate::access::{Access, certain_part, cheap_part, names, without_merging};
+use crate::access::{Access, certain_part, cheap_part, decided, names, without_merging};
 use crate::columns::{self, Derived, Origin, is_cheap};
 use crate::derive::derive;
 
@@ -42,6 +42,8 @@ pub struct Question {
     shortcut: Option<Shortcut>,
     stored: Vec<Column>,
     phi: bool,
+    /// The same question where postings can't be read: every filter is tested.
+    without_postings: Option<Arc<Question>>,
 }
 
 /// A way past the last stage: a test of cheap columns that makes rows certain, where the answer needs no more than cheap columns either.
@@ -148,6 +150,24 @@ impl Question {
     pub fn new(schema: SchemaRef, filters: &[Expr], phi: bool, props: &ExecutionProps) -> Result<Self> {
         let filters: Vec<Expr> = filters.iter().cloned().map(without_merging).flat_map(split_conjunction_owned).collect();
         let access = Access::of(&filters, phi);
+        let whole = Self::over(Arc::clone(&schema), &filters, access.clone(), phi, props)?;
+        let (decided, mut left): (Vec<_>, Vec<_>) =
+            filters.into_iter().map(|filter| (decided(&filter), filter)).partition(|(by, _)| phi && by.is_some());
+        if decided.is_empty() {
+            return Ok(whole);
+        }
+        // Where the bytes of events are read, they say what the postings leave open: whether another value has the same token. For what is
+        // only counted, 64 bits of a keyed hash are enough.
+        let asked = left.iter().flat_map(|(_, filter)| names(filter)).chain(schema.fields().iter().map(|field| field.name().as_str()));
+        if stored(asked, phi).iter().any(|column| column.is_content()) {
+            left.extend(decided.into_iter().filter_map(|(by, _)| Some((None, by?))));
+        }
+        let left: Vec<Expr> = left.into_iter().map(|(_, filter)| filter).collect();
+        Ok(Self { without_postings: Some(Arc::new(whole)), unfiltered: false, ..Self::over(schema, &left, access, phi, props)? })
+    }
+
+    /// A question whose filters are all tested.
+    fn over(schema: SchemaRef, filters: &[Expr], access: Access, phi: bool, props: &ExecutionProps) -> Result<Self> {
         // A scan's test needs a column to look at; one that has none is left to the last stage.
         let scanned = |filter: &Expr| names(filter).iter().all(|name| is_cheap(name)) && !stored(names(filter).into_iter(), phi).is_empty();
         let cheap = Stage::new(filters.iter().filter_map(cheap_part).filter(scanned).collect(), props)?;
@@ -164,7 +184,7 @@ impl Question {
             }
             None => None,
         };
-        Ok(Self { access, schema, unfiltered, cheap, rest, shortcut, stored, phi })
+        Ok(Self { access, schema, unfiltered, cheap, rest, shortcut, stored, phi, without_postings: None })
     }
 
     /// The stored columns to ask a part for first, if rows may be certain by them.
@@ -184,6 +204,12 @@ impl Question {
         let rows = Rows::read(stored, batch, self.phi)?;
         let mask = certain.mask(&rows)?;
         if mask.iter().all(|passes| passes == Some(true)) { rows.batch(&self.schema).map(Some) } else { Ok(None) }
+    }
+
+    /// The question to ask of rows that no posting chose.
+    #[must_use]
+    pub fn without_postings(&self) -> &Self {
+        self.without_postings.as_deref().unwrap_or(self)
     }
 
     /// Whether the bytes of events are read.

@@ -10,13 +10,14 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use datafusion::common::{DataFusionError, Result};
 use recall_store::columns::Column;
-use recall_store::snapshot::{Batches, Part, ReadError, Rows, Scan};
+use recall_store::snapshot::{Batches, Erased, Part, ReadError, Rows, Scan};
 use recall_store::token::Token;
 
 use crate::access::Lookup;
 use crate::query::Span;
 use crate::question::{Closed, Failure, Question};
-use crate::view::View;
+use crate::values::NotJson;
+use crate::view::{Damaged, View};
 
 /// The order of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +40,10 @@ const LAST_WINDOW: u32 = 65_536;
 const LAST_CONTENT_WINDOW: u32 = 8_192;
 /// Rows read in one go where no order is asked for: a row group of a segment, so that opening a reader costs little beside reading.
 const WHOLE_WINDOW: u32 = 262_144;
+/// Rows found by postings from which on two threads share them.
+const APART: usize = 32;
+/// Reads of one part that may fail before what fails is named as it is asked for, and no longer halved.
+const MAX_FAILURES: usize = 1_024;
 /// Rows that are found by postings lie apart, each on pages of its own: fewer are read at once.
 const FIRST_LIST: u32 = 128;
 
@@ -89,6 +94,8 @@ impl Reading {
         };
         let mut pass = Pass {
             reading: self,
+            // Where nothing can be left out, what postings would have decided is tested like the rest.
+            question: if lookup.is_none() { self.question.without_postings() } else { &self.question },
             window: self.first_window(lookup.is_some()),
             dealt: 0,
             left: self.fetch,
@@ -96,12 +103,15 @@ impl Reading {
             held: Vec::new(),
             held_rows: 0,
             held_bytes: 0,
+            failures: 0,
             sink,
         };
         let parts = self.view.snapshot.parts();
         for at in 0..parts.len() {
             let at = if self.order == Order::OldestFirst { at } else { parts.len() - 1 - at };
             let Some(part) = parts.get(at) else { continue };
+            self.lost(part);
+            pass.failures = 0;
             let rows = self.within(part);
             if !rows.is_empty() && !pass.part(part, rows, lookup.as_ref())? {
                 return Ok(());
@@ -113,6 +123,7 @@ impl Reading {
     fn first_window(&self, listed: bool) -> u32 {
         let first = match (self.order, listed) {
             (_, true) => FIRST_LIST,
+            (Order::Any, false) if self.fetch.is_none() && self.question.reads_content() => return LAST_CONTENT_WINDOW,
             (Order::Any, false) if self.fetch.is_none() => return WHOLE_WINDOW,
             _ => FIRST_WINDOW,
         };
@@ -151,6 +162,92 @@ impl Reading {
         low..high.max(low)
     }
 
+    /// The answers of a window, oldest first, or why there are none. Rows that lie apart are read in halves, on a thread each.
+    fn attempt(&self, question: &Question, part: &Part, rows: &Rows, closed: &Closed) -> Result<Vec<RecordBatch>> {
+        match rows {
+            Rows::List(list) if list.len() >= APART && question.reads_content() => {
+                let (first, second) = list.split_at_checked(list.len() / 2).unwrap_or((list, &[]));
+                let (first, second) = (Rows::List(first.to_vec()), Rows::List(second.to_vec()));
+                let (first, second) = std::thread::scope(|scope| {
+                    let first = scope.spawn(|| self.answers(question, part, &first, closed));
+                    let second = self.answers(question, part, &second, closed);
+                    (first.join(), second)
+                });
+                let panicked = |_| Err(DataFusionError::Internal("a reading thread failed".to_owned()));
+                let mut answers = first.unwrap_or_else(panicked)?;
+                answers.extend(second?);
+                Ok(answers)
+            }
+            rows => self.answers(question, part, rows, closed),
+        }
+    }
+
+    fn answers(&self, question: &Question, part: &Part, rows: &Rows, closed: &Closed) -> Result<Vec<RecordBatch>> {
+        if let Some(answers) = self.certain(question, part, rows, closed)? {
+            return Ok(answers);
+        }
+        let failure = Failure::unless(Arc::clone(closed));
+        let mut answers = Vec::new();
+        for batch in self.scan(question, part, question.stored(), rows.clone(), &failure)?.into_iter().flatten() {
+            let batch = batch.map_err(|error| failure.or(error))?;
+            for step in question.steps(&batch, size_bytes(&batch)) {
+                // What is gathered by then goes to nobody.
+                if closed() {
+                    return Ok(answers);
+                }
+                answers.push(question.answer(&step)?);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The answers of a window all of whose rows are certain by cheap columns.
+    fn certain(&self, question: &Question, part: &Part, rows: &Rows, closed: &Closed) -> Result<Option<Vec<RecordBatch>>> {
+        let Some(columns) = question.shortcut() else {
+            return Ok(None);
+        };
+        let failure = Failure::unless(Arc::clone(closed));
+        let mut answers = Vec::new();
+        for batch in self.scan(question, part, columns, rows.clone(), &failure)?.into_iter().flatten() {
+            match question.certain_answer(&batch.map_err(|error| failure.or(error))?)? {
+                Some(answer) => answers.push(answer),
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(answers))
+    }
+
+    /// Batches of stored columns in rows that pass the cheap test; none where the part was erased.
+    fn scan(&self, question: &Question, part: &Part, columns: Vec<Column>, rows: Rows, failure: &Failure) -> Result<Option<Batches>> {
+        let predicate = question.predicate(failure);
+        let scan = Scan { columns, rows, predicate, batch_rows: self.last_window() as usize, phi: self.view.phi.as_ref() };
+        match part.scan(scan) {
+            Ok(batches) => Ok(Some(batches)),
+            Err(ReadError::Erased(_)) => Ok(None),
+            Err(error) => Err(failure.or(error)),
+        }
+    }
+
+    /// Names rows of `part` as unread. To a reader without a right to PHI, rows that postings found are not told apart: an actor's id may
+    /// be a patient's.
+    fn damaged(&self, part: &Part, rows: &Rows, what: String) {
+        let (first, last) = match rows {
+            Rows::List(_) if self.view.phi.is_none() => (0, part.count().saturating_sub(1)),
+            Rows::All => (0, part.count().saturating_sub(1)),
+            Rows::Range(range) => (range.start, range.end.saturating_sub(1)),
+            Rows::List(list) => (list.first().copied().unwrap_or(0), list.last().copied().unwrap_or(0)),
+        };
+        let index = |row: u32| part.first_index().saturating_add(row.into());
+        self.view.meter.damage(Damaged { first: index(first), last: index(last), what });
+    }
+
+    /// Names a part that was lost before this trail was opened, if the question's span of indexes reaches it.
+    fn lost(&self, part: &Part) {
+        if let Some(lost) = lost(part, self.question.access.index) {
+            self.view.meter.damage(lost);
+        }
+    }
+
     /// `None` where nothing can be left out.
     fn ready(&self, lookup: &Lookup) -> Result<Option<Ready>, ReadError> {
         let each = |lookups: &[Lookup]| lookups.iter().map(|lookup| self.ready(lookup)).collect::<Result<Vec<_>, _>>();
@@ -176,6 +273,7 @@ impl Reading {
 /// One pass over the parts.
 struct Pass<'a> {
     reading: &'a Reading,
+    question: &'a Question,
     window: u32,
     /// Windows seen so far, of all shares.
     dealt: usize,
@@ -185,6 +283,8 @@ struct Pass<'a> {
     held: Vec<RecordBatch>,
     held_rows: usize,
     held_bytes: usize,
+    /// Reads of the current part that failed.
+    failures: usize,
     sink: &'a mut dyn Sink,
 }
 
@@ -196,6 +296,13 @@ impl Pass<'_> {
         };
         let mut found = match rows_of(part, lookup) {
             Err(ReadError::Erased(_)) => return Ok(true),
+            // Without its posting file a part is read whole: the filters find the same.
+            Err(ReadError::Damaged { .. } | ReadError::Io { .. }) => {
+                self.question = self.reading.question.without_postings();
+                let wanted = self.range(part, rows);
+                self.question = &self.reading.question;
+                return wanted;
+            }
             other => other.map_err(external)?,
         };
         found.retain(|row| rows.contains(row));
@@ -250,7 +357,7 @@ impl Pass<'_> {
         if self.sink.is_closed() {
             return Ok(false);
         }
-        let Reading { view, question, order, share, .. } = self.reading;
+        let Reading { view, share, .. } = self.reading;
         // Every share sees the same windows, so that each row falls to one of them.
         self.enough = self.window.min(self.reading.last_window()) as usize;
         if length >= self.window {
@@ -261,58 +368,37 @@ impl Pass<'_> {
             return Ok(true);
         }
         view.meter.add(length as usize);
-        if let Some(answers) = self.certain(part, &rows)? {
-            return self.hold_all(answers);
-        }
-        let failure = Failure::unless(self.sink.closed());
-        let Some(batches) = self.scan(part, question.stored(), rows, &failure)? else {
-            return Ok(true);
-        };
-        let mut newest_last = Vec::new();
-        for batch in batches {
-            let batch = batch.map_err(|error| failure.or(error))?;
-            for step in question.steps(&batch, size_bytes(&batch)) {
-                if self.sink.is_closed() {
-                    return Ok(false);
-                }
-                let answer = question.answer(&step)?;
-                if *order == Order::NewestFirst {
-                    newest_last.push(answer);
-                } else if !self.hold(answer)? {
-                    return Ok(false);
-                }
-            }
-        }
-        self.hold_all(newest_last)
+        let answers = self.salvage(part, rows)?;
+        self.hold_all(answers)
     }
 
-    /// The answers of a window all of whose rows are certain by cheap columns.
-    fn certain(&self, part: &Part, rows: &Rows) -> Result<Option<Vec<RecordBatch>>> {
-        let question = &self.reading.question;
-        let Some(columns) = question.shortcut() else {
-            return Ok(None);
-        };
-        let failure = Failure::unless(self.sink.closed());
+    /// The answers of a window, oldest first. What can't be read is gone round: halves are read until what fails is one event, or until so
+    /// much of the part has failed that what fails is no longer looked into. What is left out is named.
+    fn salvage(&mut self, part: &Part, rows: Rows) -> Result<Vec<RecordBatch>> {
+        let closed = self.sink.closed();
         let mut answers = Vec::new();
-        for batch in self.scan(part, columns, rows.clone(), &failure)?.into_iter().flatten() {
-            match question.certain_answer(&batch.map_err(|error| failure.or(error))?)? {
-                Some(answer) => answers.push(answer),
-                None => return Ok(None),
+        let mut ahead = vec![rows];
+        while let Some(rows) = ahead.pop() {
+            if self.sink.is_closed() {
+                break;
+            }
+            let error = match self.reading.attempt(self.question, part, &rows, &closed) {
+                Ok(found) => {
+                    answers.extend(found);
+                    continue;
+                }
+                Err(error) => error,
+            };
+            let Some(what) = damage(&error) else {
+                return Err(error);
+            };
+            self.failures += 1;
+            match halves(&rows) {
+                Some((first, second)) if self.failures < MAX_FAILURES => ahead.extend([second, first]),
+                _ => self.reading.damaged(part, &rows, what),
             }
         }
-        Ok(Some(answers))
-    }
-
-    /// Batches of stored columns in rows that pass the cheap test; none where the part was erased.
-    fn scan(&self, part: &Part, columns: Vec<Column>, rows: Rows, failure: &Failure) -> Result<Option<Batches>> {
-        let Reading { view, question, .. } = self.reading;
-        let batch_rows = self.reading.last_window() as usize;
-        let scan = Scan { columns, rows, predicate: question.predicate(failure), batch_rows, phi: view.phi.as_ref() };
-        match part.scan(scan) {
-            Ok(batches) => Ok(Some(batches)),
-            Err(ReadError::Erased(_)) => Ok(None),
-            Err(error) => Err(failure.or(error)),
-        }
+        Ok(answers)
     }
 
     /// Holds the answers of a window, which come oldest first. False: nobody wants more.
@@ -410,6 +496,52 @@ fn rows_of(part: &Part, lookup: &Ready) -> Result<Vec<u32>, ReadError> {
             rows.unwrap_or_default()
         }
     })
+}
+
+/// What stands for events that were lost before the trail was opened, as far as `indexes` reach it.
+pub fn lost(part: &Part, indexes: Span) -> Option<Damaged> {
+    let Part::Erased(Erased { first_index, by: None, .. }) = part else {
+        return None;
+    };
+    let bound = |index: i64| u64::try_from(index).unwrap_or(0);
+    let first = indexes.low.map_or(0, bound).max(*first_index);
+    let last = indexes.high.map_or(u64::MAX, bound).min(part.end().saturating_sub(1));
+    let what = "it was damaged when the trail was opened; run `recall verify`, and restore it from a backup";
+    (first <= last && indexes.high.is_none_or(|high| high >= 0)).then(|| Damaged { first, last, what: what.to_owned() })
+}
+
+/// What is damaged, where that is why work failed.
+fn damage(error: &DataFusionError) -> Option<String> {
+    let mut inner: &(dyn std::error::Error + 'static) = match error.find_root() {
+        DataFusionError::External(inner) => inner.as_ref(),
+        _ => return None,
+    };
+    if let Some(nested) = inner.downcast_ref::<DataFusionError>() {
+        inner = match nested.find_root() {
+            DataFusionError::External(inner) => inner.as_ref(),
+            _ => return None,
+        };
+    }
+    match inner.downcast_ref::<ReadError>() {
+        Some(error @ (ReadError::Damaged { .. } | ReadError::Io { .. })) => Some(error.to_string()),
+        Some(_) => None,
+        None => inner.downcast_ref::<NotJson>().map(ToString::to_string),
+    }
+}
+
+/// The halves of a window; none where it is one row.
+fn halves(rows: &Rows) -> Option<(Rows, Rows)> {
+    match rows {
+        Rows::Range(range) if range.len() > 1 => {
+            let middle = range.start + (range.end - range.start) / 2;
+            Some((Rows::Range(range.start..middle), Rows::Range(middle..range.end)))
+        }
+        Rows::List(list) if list.len() > 1 => {
+            let (first, second) = list.split_at_checked(list.len() / 2)?;
+            Some((Rows::List(first.to_vec()), Rows::List(second.to_vec())))
+        }
+        _ => None,
+    }
 }
 
 fn external(error: ReadError) -> DataFusionError {

@@ -13,6 +13,7 @@ use datafusion::physical_plan::ExecutionPlan;
 use crate::columns;
 use crate::exec::EventsExec;
 use crate::question::Question;
+use crate::reading::lost;
 use crate::turns::Turn;
 use crate::view::View;
 
@@ -53,6 +54,9 @@ impl TableProvider for EventsTable {
             None => columns::schema(),
         };
         let question = Question::new(schema, filters, self.view.phi.is_some(), state.execution_props())?;
+        // A count may be known without a scan; what was lost is not in it.
+        let lost = self.view.snapshot.parts().iter().filter_map(|part| lost(part, question.access.index));
+        lost.for_each(|lost| self.view.meter.damage(lost));
         // A lookup is done once, not once for each share.
         let partitions = if question.access.lookup.is_some() { 1 } else { state.config().target_partitions() };
         Ok(Arc::new(EventsExec::new(self.view.clone(), Arc::new(question), limit, partitions, Arc::clone(&self.turn))))

@@ -8,9 +8,11 @@ use std::time::Duration;
 use recall_log::entry::Admission;
 use recall_log::event::Event;
 use recall_log::time::Timestamp;
+use recall_store::compactor;
 use recall_store::keys::RootSource;
 use recall_store::seams::Clock;
 use recall_store::secret::Key32;
+use recall_store::segment::Segment;
 use recall_store::snapshot::Part;
 use recall_store::trail::{Class, InitOptions, OpenOptions, Outcome, Submission, Trail};
 use serde_json::{Value, json};
@@ -42,7 +44,21 @@ impl Clock for StillClock {
 
 /// The clinic that tests share: it is never changed. Two months of it are in segments, the third is fresh.
 pub static CLINIC: LazyLock<(Clinic, Vec<Value>)> = LazyLock::new(|| {
-    let clinic = Clinic::new();
+    let (clinic, events) = filled(Clinic::new());
+    clinic.settle(|segments, _| segments.len() == 2);
+    (clinic, events)
+});
+
+/// The same events where segments are small and were merged, some of them more than once.
+pub static MERGED: LazyLock<(Clinic, Vec<Value>)> = LazyLock::new(|| {
+    let options = compactor::Options { segment_events: 150, merge_width: 3, ..compactor::Options::default() };
+    let (clinic, events) = filled(Clinic::with(options));
+    clinic.settle(|segments, fresh| fresh > 0 && segments.len() > 2 && segments.iter().any(|segment| segment.row().tier == 2));
+    (clinic, events)
+});
+
+/// Three months of events.
+fn filled(clinic: Clinic) -> (Clinic, Vec<Value>) {
     let events: Vec<Value> = (0..EVENTS).map(event).collect();
     for (month, events) in events.chunks(events.len() / 3).enumerate() {
         clinic.clock.0.store(NOW + i64::try_from(month).unwrap() * 31 * 86_400_000_000, Ordering::SeqCst);
@@ -54,19 +70,15 @@ pub static CLINIC: LazyLock<(Clinic, Vec<Value>)> = LazyLock::new(|| {
         }
     }
     clinic.trail.wait_published(EVENTS, Duration::from_secs(60)).unwrap();
-    let segments = || clinic.trail.snapshot().parts().iter().filter(|part| matches!(part, Part::Segment(_))).count();
-    for _ in 0..6_000 {
-        if segments() == 2 {
-            break;
-        }
-        std::thread::park_timeout(Duration::from_millis(10));
-    }
-    assert_eq!(segments(), 2, "the months before the last become segments");
     (clinic, events)
-});
+}
 
 impl Clinic {
     pub fn new() -> Self {
+        Self::with(compactor::Options::default())
+    }
+
+    pub fn with(compaction: compactor::Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let root = RootSource::File(folder.path().join("trail.key"));
         Trail::init(&InitOptions::new(folder.path().join("trail"), root.clone(), LOG)).unwrap();
@@ -74,10 +86,31 @@ impl Clinic {
         let options = OpenOptions {
             publish_interval: Duration::ZERO,
             reserve_bytes: 1 << 16,
+            compaction,
             clock: Arc::clone(&clock) as Arc<dyn Clock>,
             ..OpenOptions::new(folder.path().join("trail"), root)
         };
         Self { trail: Arc::new(Trail::open(options).unwrap()), clock, _folder: folder }
+    }
+
+    /// Waits until the segments, and the number of fresh events, are as wanted.
+    pub fn settle(&self, wanted: impl Fn(&[Arc<Segment>], u32) -> bool) -> Vec<Arc<Segment>> {
+        let mut last = String::new();
+        for _ in 0..6_000 {
+            let (mut segments, mut fresh) = (Vec::new(), 0);
+            for part in self.trail.snapshot().parts() {
+                match part {
+                    Part::Segment(segment) => segments.push(Arc::clone(segment)),
+                    other => fresh += other.count(),
+                }
+            }
+            if wanted(&segments, fresh) {
+                return segments;
+            }
+            last = format!("{:?}, {fresh} fresh", segments.iter().map(|segment| (segment.row().tier, segment.count())).collect::<Vec<_>>());
+            std::thread::park_timeout(Duration::from_millis(10));
+        }
+        panic!("segments never came to be as wanted: {last}");
     }
 
     pub fn store(&self, events: &[Value]) -> Vec<Outcome> {

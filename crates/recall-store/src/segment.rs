@@ -3,6 +3,9 @@
 //! Public columns and footer are under one key, PHI columns under another: a reader without `PhiAccess` opens the file with the public
 //! key alone. Footers and page indexes are decoded once and kept. Files that are obsolete go when the last reader lets go of the segment.
 
+mod compact;
+mod list;
+mod pages;
 mod read;
 mod sizes;
 #[cfg(test)]

@@ -52,6 +52,22 @@ pub struct App {
     pub unrecorded: bool,
 }
 
+/// A reader's question under way, as `/metrics` counts it: from its view until the last thread that reads for it stops.
+struct Reading;
+
+impl Reading {
+    fn begin() -> Self {
+        metrics::gauge!("recall_questions_under_way").increment(1);
+        Self
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        metrics::gauge!("recall_questions_under_way").decrement(1);
+    }
+}
+
 impl App {
     /// Puts an application around an open trail.
     pub fn new(
@@ -108,7 +124,7 @@ impl App {
             phi,
             tokens: self.encoder.tokens().clone(),
             find_id: Arc::new(move |id| trail.find_id(id)),
-            meter: Meter::default(),
+            meter: Meter::with_guard(Reading::begin()),
         })
     }
 
@@ -167,7 +183,7 @@ impl From<CommitError> for Problem {
 impl From<WorkError> for Problem {
     fn from(error: WorkError) -> Self {
         match error {
-            WorkError::Read(_) => Self::internal(error.to_string()),
+            WorkError::Read(_) | WorkError::Damaged { .. } => Self::internal(error.to_string()),
             WorkError::Busy => Self::unavailable(error.to_string()).retry_after(1),
             _ => Self::bad_request(error.to_string()),
         }

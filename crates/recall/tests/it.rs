@@ -8,8 +8,10 @@ mod it {
     mod at_rest;
     mod bad_input;
     mod basics;
+    mod cancel;
     mod command_line;
     mod crash;
+    mod damage;
     mod flips;
     mod full_disk;
     mod idempotency;

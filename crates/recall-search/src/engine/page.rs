@@ -27,11 +27,11 @@ use crate::compile::{NotAllowed, compile};
 use crate::cursor::Cursor;
 use crate::derive::event_text;
 use crate::exec::EventsExec;
-use crate::query::{self, Filter, QueryError};
+use crate::query::{self, Filter, QueryError, Span};
 use crate::question::Question;
-use crate::reading::Order;
+use crate::reading::{Order, lost};
 use crate::turns::Turn;
-use crate::view::View;
+use crate::view::{Damaged, View};
 
 /// The most events of a page.
 pub const MAX_PAGE: usize = 1_000;
@@ -64,8 +64,10 @@ pub struct SearchPage {
     pub next_cursor: Option<String>,
     /// How many events the query finds, all pages together.
     pub count: u64,
-    /// Whether there are more than `count`.
+    /// Whether there are, or may be, more than `count`.
     pub count_capped: bool,
+    /// Events that could not be read on the way, and may be missing.
+    pub damaged: Vec<Damaged>,
 }
 
 /// An event as its reader may see it.
@@ -123,7 +125,7 @@ impl Engine {
             return Ok(None);
         };
         let found = self.timed(view, vec![col("index").eq(lit(index))], log).await?;
-        Ok(found.into_iter().next())
+        found_or_damaged(view, found.into_iter().next())
     }
 
     /// The events with this id, newest first: one for each source that used it.
@@ -131,7 +133,8 @@ impl Engine {
     /// # Errors
     /// Where they can't be read.
     pub async fn events_by_id(&self, view: &View, id: &str, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
-        self.timed(view, vec![col("id").eq(lit(id))], log).await
+        let found = self.timed(view, vec![col("id").eq(lit(id))], log).await?;
+        Ok(found_or_damaged(view, Some(found).filter(|found| !found.is_empty()))?.unwrap_or_default())
     }
 
     async fn timed(&self, view: &View, filters: Vec<Expr>, log: &str) -> Result<Vec<FoundEvent>, WorkError> {
@@ -163,11 +166,13 @@ impl Engine {
             (None, Some(last)) if more => self.count(view, &filters, events.len() as u64, last, turn).await?,
             (None, _) => (events.len() as u64, false),
         };
+        let damaged = view.meter.damaged();
+        let count_capped = count_capped || !damaged.is_empty();
         let next_cursor = last.filter(|_| more).map(|before| {
             let now = now.micros();
             self.cursors.write(Cursor { before, count, count_capped, now }, &question)
         });
-        Ok(SearchPage { events, next_cursor, count, count_capped })
+        Ok(SearchPage { events, next_cursor, count, count_capped, damaged })
     }
 
     /// How many events there are: those `known`, and those older than `before`, as far as limits allow.
@@ -175,7 +180,8 @@ impl Engine {
         if filters.is_empty() {
             let whole = view.snapshot.parts().iter().filter(|part| !matches!(part, Part::Erased(_)));
             let all = whole.map(|part| u64::from(part.count())).sum::<u64>();
-            return Ok((all.min(self.limits.count_cap), all > self.limits.count_cap));
+            let lost = view.snapshot.parts().iter().any(|part| lost(part, Span::default()).is_some());
+            return Ok((all.min(self.limits.count_cap), all > self.limits.count_cap || lost));
         }
         let question = question(view, columns_named(&["index"])?, &older(filters, Some(before)))?;
         let budget = if question.reads_content() { self.limits.count_content_rows } else { self.limits.count_rows };
@@ -193,6 +199,14 @@ impl Engine {
             }
         }
         Ok((count, false))
+    }
+}
+
+/// What was found, or why nothing was, where that is for damage.
+fn found_or_damaged<T>(view: &View, found: Option<T>) -> Result<Option<T>, WorkError> {
+    match (found, view.meter.damaged().as_slice()) {
+        (None, [damaged, ..]) => Err(WorkError::Damaged { first: damaged.first, last: damaged.last, what: damaged.what.clone() }),
+        (found, _) => Ok(found),
     }
 }
 

@@ -27,6 +27,7 @@ use super::cost::Costs;
 use super::sql::SqlError;
 use crate::columns::PATIENTS;
 use crate::compile::NotAllowed;
+use crate::counting::CountByKey;
 use crate::functions::{EVENT_VALUE, HAS_PATIENT, MENTIONS};
 use crate::table::EventsTable;
 use crate::turns::Turn;
@@ -129,6 +130,7 @@ impl Sandbox {
             .with_scalar_functions(scalar)
             .with_aggregate_functions(SessionStateDefaults::default_aggregate_functions())
             .with_window_functions(SessionStateDefaults::default_window_functions())
+            .with_physical_optimizer_rule(Arc::new(CountByKey))
             .build();
         Ok(Self { config, memory_bytes, template })
     }

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::{Engine, Limits, WorkError, sandbox};
 use crate::compile::NotAllowed;
-use crate::view::View;
+use crate::view::{Damaged, View};
 
 /// An answer.
 #[derive(Clone, PartialEq)]
@@ -27,6 +27,8 @@ pub struct SqlAnswer {
     pub rows: Vec<Vec<Value>>,
     /// Whether rows were cut off, the first of them perhaps: none is shown in part.
     pub truncated: bool,
+    /// Events that could not be read, and are missing from what the rows were made of.
+    pub damaged: Vec<Damaged>,
 }
 
 /// A column of an answer.
@@ -150,7 +152,7 @@ impl Engine {
             answer(&state, plan, &limits).await
         });
         match tokio::time::timeout(self.limits.sql_time, work.join()).await {
-            Ok(Ok(answer)) => answer,
+            Ok(Ok(answer)) => answer.map(|answer| SqlAnswer { damaged: view.meter.damaged(), ..answer }),
             Ok(Err(_)) => Err(SqlError::Work(WorkError::Other)),
             Err(_) => Err(SqlError::Work(WorkError::Time)),
         }
@@ -166,7 +168,7 @@ async fn answer(
     let schema = plan.schema();
     let columns = schema.fields().iter().map(|field| SqlColumn { name: field.name().clone(), kind: kind(field.data_type()) }).collect();
     let mut batches = execute_stream(plan, state.task_ctx()).map_err(failed)?;
-    let mut answer = SqlAnswer { columns, rows: Vec::new(), truncated: false };
+    let mut answer = SqlAnswer { columns, rows: Vec::new(), truncated: false, damaged: Vec::new() };
     let mut bytes = 0;
     while let Some(batch) = batches.next().await {
         let batch = batch.map_err(failed)?;

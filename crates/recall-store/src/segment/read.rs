@@ -17,6 +17,8 @@ use parquet::errors::{ParquetError, Result as ParquetResult};
 use parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::schema::types::{SchemaDescPtr, SchemaDescriptor, Type};
 
+use super::list::ListScan;
+use super::pages::FileAad;
 use super::{EVENTS, Segment, SegmentRow};
 use crate::columns::{Column, schema};
 use crate::encrypted::{SharedFile, decryption, file_path, guarded, row_groups, split_by_group};
@@ -26,9 +28,10 @@ use crate::snapshot::{Batches, Predicate, ReadError, Rows, Scan, Test};
 
 /// The open file of events: its footer as the public key alone shows it, and with the PHI key once somebody had the right to it.
 pub(super) struct EventsFile {
-    place: String,
-    file: SharedFile,
+    pub(super) place: String,
+    pub(super) file: SharedFile,
     pub(super) groups: Vec<Range<usize>>,
+    pub(super) aad: FileAad,
     public_key: Key32,
     pub(super) public: ArrowReaderMetadata,
     phi: OnceLock<ArrowReaderMetadata>,
@@ -49,7 +52,8 @@ impl EventsFile {
         if groups.last().map_or(0, |group| group.end) != usize::try_from(row.count).unwrap_or(usize::MAX) {
             return Err(ReadError::damaged(place, "it does not hold the number of events that the catalog says"));
         }
-        Ok(Self { place, file, groups, public_key: public_key.clone(), public, phi: OnceLock::new(), phi_opening: Mutex::new(()) })
+        let aad = FileAad::read(&file, &place, row.id)?;
+        Ok(Self { place, file, groups, aad, public_key: public_key.clone(), public, phi: OnceLock::new(), phi_opening: Mutex::new(()) })
     }
 
     #[cfg(test)]
@@ -67,7 +71,7 @@ impl EventsFile {
                     Column::ALL.iter().map(|column| (column.leaf_path(), if column.is_phi() { &phi_key } else { &self.public_key }));
                 let keys = decryption(&self.public_key, leaves, row.id)?;
                 let footer = ParquetMetaDataReader::new().with_decryption_properties(Some(keys));
-                readable(footer.with_page_index_policy(PageIndexPolicy::Required).parse_and_finish(&self.file)?)
+                readable(offsets_only(footer).parse_and_finish(&self.file)?)
             })?;
             let _ = self.phi.set(opened);
         }
@@ -86,9 +90,14 @@ fn public_footer(file: &SharedFile, keys: Arc<FileDecryptionProperties>) -> Parq
     let schema = public_schema(whole.file_metadata().schema())?;
     let groups = whole.row_groups().iter().map(|group| public_group(group, &schema)).collect::<ParquetResult<Vec<_>>>()?;
     let public = whole.into_builder().set_row_groups(groups).build();
-    let mut reader = ParquetMetaDataReader::new_with_metadata(public).with_page_index_policy(PageIndexPolicy::Required);
+    let mut reader = offsets_only(ParquetMetaDataReader::new_with_metadata(public));
     reader.read_page_indexes(file)?;
     reader.finish()
+}
+
+/// Where pages lie is kept; what is least and greatest in each serves nobody here, and would be most of what is kept.
+fn offsets_only(reader: ParquetMetaDataReader) -> ParquetMetaDataReader {
+    reader.with_offset_index_policy(PageIndexPolicy::Required).with_column_index_policy(PageIndexPolicy::Skip)
 }
 
 fn public_schema(whole: &Type) -> ParquetResult<SchemaDescPtr> {
@@ -108,27 +117,56 @@ fn public_group(group: &RowGroupMetaData, schema: &SchemaDescPtr) -> ParquetResu
         .build()
 }
 
+/// A file of events as one reader may read it.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) metadata: ArrowReaderMetadata,
+    phi_key: Option<Key32>,
+}
+
+impl Opened {
+    /// The key of a column.
+    pub(super) fn key<'a>(&'a self, column: Column, segment: &'a Segment) -> Result<&'a Key32, ReadError> {
+        if column.is_phi() { self.phi_key.as_ref().ok_or(ReadError::Denied(column)) } else { Ok(&segment.events.public_key) }
+    }
+}
+
 pub(super) fn scan(segment: &Arc<Segment>, scan: Scan<'_>) -> Result<Batches, ReadError> {
     scan.check(segment.count())?;
     let needs_phi = scan.columns.iter().chain(scan.predicate.iter().flat_map(|predicate| &predicate.columns)).any(|column| column.is_phi());
-    let metadata = match scan.phi.filter(|_| needs_phi) {
-        Some(access) => segment.events.with_phi(&segment.row, access)?.clone(),
-        None => segment.events.public.clone(),
+    let opened = match scan.phi.filter(|_| needs_phi) {
+        Some(access) => {
+            let phi_key = access.key(segment.row.key_set, PhiKey::Segment(segment.row.id))?;
+            Opened { metadata: segment.events.with_phi(&segment.row, access)?.clone(), phi_key: Some(phi_key) }
+        }
+        None => Opened { metadata: segment.events.public.clone(), phi_key: None },
     };
-    let mut groups = split_by_group(&segment.events.groups, ranges(scan.rows, segment.count()));
-    groups.reverse();
-    Ok(Box::new(SegmentScan {
-        segment: Arc::clone(segment),
-        metadata,
-        groups,
-        projection: Projection::of(&scan.columns),
-        predicate: scan.predicate.map(SharedPredicate::new),
-        batch_rows: scan.batch_rows,
-        reader: None,
-    }))
+    if let Rows::List(rows) = scan.rows {
+        let (segment, rows) = (Arc::clone(segment), rows.into_iter());
+        let (columns, predicate) = (scan.columns, scan.predicate);
+        return Ok(Box::new(ListScan { segment, opened, rows, columns, predicate, batch_rows: scan.batch_rows }));
+    }
+    let predicate = scan.predicate.map(SharedPredicate::new);
+    let ranges = ranges(scan.rows, segment.count());
+    Ok(Box::new(whole_scan(segment, &opened, ranges, &scan.columns, predicate, scan.batch_rows)))
 }
 
-fn ranges(rows: Rows, count: u32) -> Vec<Range<usize>> {
+/// A scan by Parquet's own reader.
+pub(super) fn whole_scan(
+    segment: &Arc<Segment>,
+    opened: &Opened,
+    ranges: Vec<Range<usize>>,
+    columns: &[Column],
+    predicate: Option<SharedPredicate>,
+    batch_rows: usize,
+) -> SegmentScan {
+    let mut groups = split_by_group(&segment.events.groups, ranges);
+    groups.reverse();
+    let projection = Projection::of(columns);
+    SegmentScan { segment: Arc::clone(segment), metadata: opened.metadata.clone(), groups, projection, predicate, batch_rows, reader: None }
+}
+
+pub(super) fn ranges(rows: Rows, count: u32) -> Vec<Range<usize>> {
     let wide = |row: u32| usize::try_from(row).unwrap_or(usize::MAX);
     match rows {
         Rows::All => once(0..wide(count)).collect(),
@@ -174,7 +212,7 @@ impl Projection {
 
 /// A predicate that each row group's reader uses in turn.
 #[derive(Clone)]
-struct SharedPredicate {
+pub(super) struct SharedPredicate {
     projection: Arc<Projection>,
     test: Arc<Mutex<Test>>,
 }
@@ -194,7 +232,7 @@ impl SharedPredicate {
     }
 }
 
-struct SegmentScan {
+pub(super) struct SegmentScan {
     segment: Arc<Segment>,
     metadata: ArrowReaderMetadata,
     /// Row groups still to be read, the next one last.

@@ -13,6 +13,8 @@ const TABLE_EVENTS: u64 = 50;
 const PAGE_EVENTS: u64 = 1_000;
 /// The header that names the next page of an export.
 const NEXT_CURSOR: &str = "recall-next-cursor";
+/// The header that names events that could not be read.
+const DAMAGED: &str = "recall-damaged";
 /// The header that counts the events of a page of an export.
 const COUNT: &str = "recall-events";
 
@@ -47,6 +49,7 @@ fn ask(client: &Client, options: &Search, limit: u64, cursor: Option<&str>, form
 fn table(client: &Client, options: &Search, as_json: bool) -> Result<usize, Failure> {
     let answer = pages(client, options)?;
     let events = answer.get("events").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    warn_of_damage(answer.pointer("/coverage/damaged"));
     if as_json {
         output::json(&answer)?;
         return Ok(events.len());
@@ -78,6 +81,20 @@ fn pages(client: &Client, options: &Search) -> Result<Value, Failure> {
         if let Some(next) = answer.get_mut("next_cursor") {
             *next = page.get_mut("next_cursor").map(Value::take).unwrap_or_default();
         }
+    }
+}
+
+/// Says which events could not be read, and why: a line for each range.
+pub fn warn_of_damage(damaged: Option<&Value>) {
+    for range in damaged.and_then(Value::as_array).into_iter().flatten() {
+        let number = |name: &str| range.get(name).and_then(Value::as_u64).unwrap_or(0);
+        let what = range.get("what").and_then(Value::as_str).unwrap_or("");
+        output::note(&format!(
+            "recall: warning: events {} to {} could not be read and may be missing: {}",
+            number("first"),
+            number("last"),
+            output::printable(what)
+        ));
     }
 }
 
@@ -119,6 +136,9 @@ fn export(client: &Client, options: &Search, format: &str) -> Result<usize, Fail
             ("csv", true) => page.body.iter().position(|byte| *byte == b'\n').and_then(|end| page.body.get(end + 1..)).unwrap_or(&[]),
             _ => &page.body,
         };
+        if let Some(ranges) = header(DAMAGED) {
+            output::note(&format!("recall: warning: events {} could not be read and may be missing", output::printable(ranges)));
+        }
         output::bytes(body)?;
         found += count;
         left = left.saturating_sub(count as u64);

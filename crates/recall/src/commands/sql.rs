@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::Sql;
 use crate::client::Client;
+use crate::commands::search::warn_of_damage;
 use crate::failure::Failure;
 use crate::output;
 
@@ -12,6 +13,7 @@ pub fn run(options: &Sql, as_json: bool) -> Result<(), Failure> {
     let client = Client::open(&options.target)?;
     let answer = client.post_json("/v1/sql", &json!({"sql": options.sql}))?.success()?.json()?;
     client.close()?;
+    warn_of_damage(answer.get("damaged"));
     if as_json {
         return output::json(&answer);
     }

@@ -8,7 +8,7 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use recall_search::engine::{FoundEvent, SearchPage, SearchRequest};
-use recall_search::view::View;
+use recall_search::view::{Damaged, View};
 use recall_store::catalog::{Kind, RowChange};
 use recall_store::trail::{Class, Submission};
 use serde::Deserialize;
@@ -29,6 +29,8 @@ use crate::record::Record;
 /// Events of a page where no limit is given, and the most that a page holds.
 const PAGE: u64 = 100;
 const PAGE_LIMIT: u64 = 1_000;
+/// Ranges of unreadable events that an export's header names.
+const DAMAGED_NAMED: usize = 100;
 
 /// `POST /v1/events`
 pub async fn ingest(State(app): State<Shared>, sender: Identity, request: Request<Body>) -> Result<Response, Problem> {
@@ -167,10 +169,29 @@ pub async fn search(State(app): State<Shared>, reader: Identity, Params(question
     };
     app.record(Record::read(&reader, action, &statement, page.events.len() as u64), Vec::new()).await?;
     match question.format {
-        Format::Json => Ok(json_bytes(page_json(&page, &sources::coverage(&app)?))),
+        Format::Json => Ok(json_bytes(page_json(&page, &with_damage(sources::coverage(&app)?, &page.damaged)))),
         Format::Ndjson => Ok(export(&page, "application/x-ndjson", lines(&page))),
         Format::Csv => Ok(export(&page, "text/csv; charset=utf-8", csv(&page)?)),
     }
+}
+
+/// Events that could not be read, as answers tell them.
+pub fn damaged_json(damaged: &[Damaged]) -> Value {
+    damaged.iter().map(|range| serde_json::json!({"first": range.first, "last": range.last, "what": range.what})).collect()
+}
+
+/// The coverage of an answer from which events are missing because they could not be read.
+fn with_damage(mut coverage: Value, damaged: &[Damaged]) -> Value {
+    let Some(members) = coverage.as_object_mut() else { return coverage };
+    if !damaged.is_empty() {
+        let count = damaged.iter().fold(0_u64, |sum, range| sum.saturating_add(range.last.saturating_sub(range.first).saturating_add(1)));
+        let sentence = members.get("sentence").and_then(Value::as_str).unwrap_or_default();
+        let sentence = format!("{sentence}. Events that could not be read, and may be missing from this answer: {count}");
+        members.insert("sentence".into(), sentence.into());
+        members.insert("complete".into(), false.into());
+    }
+    members.insert("damaged".into(), damaged_json(damaged));
+    coverage
 }
 
 async fn page(app: &App, view: &View, question: &Question) -> Result<SearchPage, Problem> {
@@ -253,6 +274,14 @@ fn export(page: &SearchPage, content_type: &'static str, body: Vec<u8>) -> Respo
     let mut response = ([(header::CONTENT_TYPE, content_type), (header::CACHE_CONTROL, "no-store")], body).into_response();
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("recall-events"), HeaderValue::from(page.events.len()));
+    if !page.damaged.is_empty() {
+        let ranges: Vec<String> = page.damaged.iter().map(|range| format!("{}-{}", range.first, range.last)).collect();
+        let named = ranges.iter().take(DAMAGED_NAMED).map(String::as_str).collect::<Vec<_>>().join(",");
+        let more = if ranges.len() > DAMAGED_NAMED { ",..." } else { "" };
+        if let Ok(value) = HeaderValue::from_str(&format!("{named}{more}")) {
+            headers.insert(HeaderName::from_static("recall-damaged"), value);
+        }
+    }
     if let Some(Ok(cursor)) = page.next_cursor.as_deref().map(HeaderValue::from_str) {
         headers.insert(HeaderName::from_static("recall-next-cursor"), cursor);
     }

@@ -5,6 +5,7 @@ use axum::response::Response;
 use serde::Deserialize;
 
 use crate::app::Shared;
+use crate::http::events::damaged_json;
 use crate::http::format::{JsonBody, json};
 use crate::http::problem::Problem;
 use crate::identity::Identity;
@@ -25,7 +26,8 @@ pub async fn ask(State(app): State<Shared>, reader: Identity, JsonBody(question)
             let rows = answer.rows.len() as u64;
             app.record(Record::read(&reader, "recall.sql", &question.sql, rows), Vec::new()).await?;
             let columns: Vec<&str> = answer.columns.iter().map(|column| column.name.as_str()).collect();
-            Ok(json(&serde_json::json!({"columns": columns, "rows": answer.rows, "truncated": answer.truncated})))
+            let damaged = damaged_json(&answer.damaged);
+            Ok(json(&serde_json::json!({"columns": columns, "rows": answer.rows, "truncated": answer.truncated, "damaged": damaged})))
         }
         Err(error) => {
             let problem = Problem::from(error);

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::*;
 use crate::engine::Limits;
 use crate::query::Problem;
-use crate::testing::{CLINIC, Clinic, EVENTS, LOG, NOW, PATIENTS, USERS, at, engine, event, indexes, public, request};
+use crate::testing::{CLINIC, Clinic, EVENTS, LOG, MERGED, NOW, PATIENTS, USERS, at, engine, event, indexes, public, request};
 
 /// A question, to be written as a query and to be answered by going through all events.
 #[derive(Clone, Debug)]
@@ -126,6 +126,11 @@ fn ask() -> impl Strategy<Value = Ask> {
     })
 }
 
+/// The same events in few segments, or in many that were merged.
+fn clinic(merged: bool) -> &'static Clinic {
+    if merged { &MERGED.0 } else { &CLINIC.0 }
+}
+
 fn run<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(work)
 }
@@ -158,17 +163,17 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
-    fn a_search_finds_what_going_through_all_events_finds(ask in ask(), limit in 1..400_usize) {
+    fn a_search_finds_what_going_through_all_events_finds(ask in ask(), limit in 1..400_usize, merged in any::<bool>()) {
         let wanted = expected(&ask, Clone::clone);
         let limit = limit.max(wanted.len() / 4).min(MAX_PAGE);
-        let (found, count, capped) = run(pages(&CLINIC.0.view(), &ask.text(), limit)).unwrap();
+        let (found, count, capped) = run(pages(&clinic(merged).view(), &ask.text(), limit)).unwrap();
         prop_assert_eq!(&found, &wanted, "{}", ask.text());
         prop_assert_eq!((count, capped), (wanted.len() as u64, false));
     }
 
     #[test]
-    fn a_reader_without_phi_finds_by_the_public_part_alone(ask in ask()) {
-        let found = run(pages(&CLINIC.0.public_view(), &ask.text(), 1_000));
+    fn a_reader_without_phi_finds_by_the_public_part_alone(ask in ask(), merged in any::<bool>()) {
+        let found = run(pages(&clinic(merged).public_view(), &ask.text(), 1_000));
         if ask.asks_for_phi() {
             prop_assert!(matches!(found, Err(SearchError::NotAllowed(_))));
         } else {
