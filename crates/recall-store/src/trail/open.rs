@@ -178,18 +178,32 @@ fn look(options: OpenOptions, folder: &Folder, keys: &Arc<Keys>) -> Result<Trail
     Ok(trail)
 }
 
-fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, keys: Arc<Keys>) -> Result<Trail, OpenError> {
-    let notes = judge::notes(&folder)?;
+/// What opening found, before it is judged.
+struct Found {
+    notes: judge::Notes,
+    catalog: Catalog,
+    encoder: Encoder,
+    dedupe: Arc<Dedupe>,
+    erasures: Erasures,
+    loaded: Loaded,
+    run_ids: Vec<u64>,
+    /// Why the catalog can't be relied upon to be on the disk, if so.
+    unsettled: Option<String>,
+}
+
+/// Reads and checks everything that the folder holds.
+fn find(options: &OpenOptions, folder: &Folder, keys: &Arc<Keys>) -> Result<Found, OpenError> {
+    let notes = judge::notes(folder)?;
     let open = if options.read_only { Catalog::open_read_only } else { Catalog::open };
     let mut catalog = open(&folder.catalog(), keys.trail(TrailKey::Catalog), Arc::clone(&options.random), Arc::clone(&options.faults))?;
     let found = catalog.load()?;
     let unsettled = if options.read_only { None } else { settle(&mut catalog, &Reserve::new(folder.path(), options.reserve_bytes)).err() };
     let rows = catalog.rows();
-    let encoder = Encoder::new(&keys, Arc::clone(&options.random));
+    let encoder = Encoder::new(keys, Arc::clone(&options.random));
     let mut damage = found.damage;
     let runs = rows_of(&rows, Kind::Run, |value| RunRow::decode(value).ok(), &mut damage);
     let run_ids = runs.iter().map(|run| run.id).collect();
-    let (dedupe, unreadable) = Dedupe::open_readable(&folder.dedupe(), runs, &keys, options.filter_bytes);
+    let (dedupe, unreadable) = Dedupe::open_readable(&folder.dedupe(), runs, keys, options.filter_bytes);
     let dedupe = Arc::new(dedupe);
     let (erasures, reason) = match Erasures::load(&rows) {
         Ok(erasures) => (erasures, None),
@@ -199,30 +213,23 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
     erasures.all().iter().for_each(|erasure| keys.forget(erasure.key_set));
     let reason = found.fatal.map(|damage| format!("the catalog is damaged: {damage}; restore it from a backup")).or(reason);
     let phi = keys.phi_access();
-    let loader = Loader {
-        folder: &folder,
-        keys: &keys,
-        phi,
-        encoder: &encoder,
-        rows,
-        dedupe: &dedupe,
-        unreadable,
-        damage,
-        gone: Vec::new(),
-        reason,
-    };
-    let mut loaded = loader.load(&catalog, found.state, &erasures)?;
+    let loader = Loader { folder, keys, phi, encoder: &encoder, rows, dedupe: &dedupe, unreadable, damage, gone: Vec::new(), reason };
+    let loaded = loader.load(&catalog, found.state, &erasures)?;
+    let unsettled = unsettled.map(|error| format!("its catalog can't be synced: {error}; see the disk, then start again"));
+    Ok(Found { notes, catalog, encoder, dedupe, erasures, loaded, run_ids, unsettled })
+}
+
+fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, keys: Arc<Keys>) -> Result<Trail, OpenError> {
+    let Found { notes, catalog, encoder, dedupe, erasures, mut loaded, run_ids, unsettled } = find(&options, &folder, &keys)?;
     let verifier = recall_log::note::Verifier::parse(&keys.vkey())?;
     let signed = loaded.signed.as_ref().map(|signed| signed.frontier.clone()).unwrap_or_default();
     let judgement = judge(&folder, notes, &verifier, &loaded.pending.frontier, &signed)?;
     let copy = judgement.reason.is_some() || !loaded.gone.is_empty();
-    let unsettled = unsettled.map(|error| format!("its catalog can't be synced: {error}; see the disk, then start again"));
-    let mut reason = loaded.reason.take().or(judgement.reason).or_else(|| erased_elsewhere(&loaded.gone)).or(unsettled);
-    if let Err(error) = TileWriter::resume(&LogFolder(folder.log()), &signed) {
-        reason.get_or_insert(format!("the log can't be continued ({error}); restore its tiles from a backup"));
-    }
+    let uncontinued = TileWriter::resume(&LogFolder(folder.log()), &signed).err();
+    let uncontinued = uncontinued.map(|error| format!("the log can't be continued ({error}); restore its tiles from a backup"));
+    let reason = loaded.reason.take().or(judgement.reason).or_else(|| erased_elsewhere(&loaded.gone)).or(unsettled).or(uncontinued);
+    let reason = reason.or_else(|| options.read_only.then(|| "it was opened for reading".to_owned()));
     if options.read_only {
-        reason.get_or_insert("it was opened for reading".to_owned());
         // Nobody makes it again here.
         let lost = dedupe.lost().into_iter();
         loaded.damage.extend(lost.map(|lost| Damage { place: "the index of repeats".to_owned(), what: lost.to_string() }));
@@ -251,11 +258,13 @@ fn open_with(options: OpenOptions, folder: Folder, lock: Option<FolderLock>, key
         key_work: Mutex::default(),
         lock,
     };
-    trail.running = match (reason, loaded.state) {
-        (Some(reason), _) => Err(reason),
-        (None, None) => Err("the state row is missing from the catalog; restore it from a backup".to_owned()),
-        (None, Some(mut state)) => {
-            repair(&mut catalog, &mut state, &trail.damage);
+    let state = match reason {
+        Some(reason) => Err(reason),
+        None => loaded.state.ok_or_else(|| "the state row is missing from the catalog; restore it from a backup".to_owned()),
+    };
+    trail.running = match state {
+        Err(reason) => Err(reason),
+        Ok(state) => {
             let start = Start { catalog, state, signed: loaded.signed, backlog: loaded.backlog, run_ids };
             Ok(start.threads(&trail, &options)?)
         }
@@ -309,7 +318,8 @@ struct Start {
 }
 
 impl Start {
-    fn threads(self, trail: &Trail, options: &OpenOptions) -> Result<Running, OpenError> {
+    fn threads(mut self, trail: &Trail, options: &OpenOptions) -> Result<Running, OpenError> {
+        repair(&mut self.catalog, &mut self.state, &trail.damage);
         let segments = trail.rows.all(Kind::Segment);
         let segment_ids: Vec<u64> = segments.iter().filter_map(|(_, value)| SegmentRow::decode(value).ok()).map(|row| row.id).collect();
         compactor::remove_leftovers(trail.folder(), &segment_ids, &self.run_ids)?;

@@ -136,7 +136,11 @@ impl Running {
 pub fn open_trail(place: &Place, segment_events: Option<u64>) -> Result<Trail, Failure> {
     require_own(&place.data)?;
     let mut options = place.options();
-    options.compaction.segment_events = segment_events.unwrap_or(options.compaction.segment_events);
+    if let Some(events) = segment_events {
+        options.compaction.segment_events = events;
+        // What is joined in memory must not outgrow what it is to become.
+        options.compaction.join_events = options.compaction.join_events.min(u32::try_from(events).unwrap_or(u32::MAX));
+    }
     Trail::open(options).map_err(|error| match error {
         OpenError::Absent(_) | OpenError::Keyring(_) => Failure::wrong(error.to_string()),
         _ => Failure::unreachable(error.to_string()),

@@ -153,6 +153,6 @@ fn each_byte_that_is_flipped_is_reported_or_changes_nothing() {
         }
     });
     let harmless = harmless.into_inner();
-    println!("{} bytes flipped, {} reported, {harmless} without effect on any event", places.len(), places.len() - harmless);
+    eprintln!("{} bytes flipped, {} reported, {harmless} without effect on any event", places.len(), places.len() - harmless);
     assert!(harmless < places.len() / 2, "most flips have to be noticed");
 }
