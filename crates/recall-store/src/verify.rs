@@ -29,6 +29,7 @@ use thiserror::Error;
 use crate::catalog::{Catalog, CatalogError};
 use crate::keys::{KeyringError, RootSource, TrailKey};
 use crate::seams::{NoFaults, SystemRandom};
+use crate::snapshot::ReadError;
 use crate::trail::{OpenError, OpenOptions, Trail};
 
 /// Something that is not as it was committed.
@@ -142,19 +143,39 @@ fn refused(error: OpenError) -> Result<Finding, VerifyError> {
 
 /// SQLite's own check of its file.
 fn integrity(trail: &Trail) -> Vec<Finding> {
+    on_disk(trail, |catalog| Ok(catalog.integrity()?.into_iter().map(|damage| Finding::new(damage.place, damage.what)).collect()))
+}
+
+/// The catalog as it lies on the disk, whatever memory holds of it: SQLite's check, rows against their heads, the seals of every batch.
+fn reread(trail: &Trail) -> Vec<Finding> {
+    on_disk(trail, |catalog| {
+        let mut damage = catalog.integrity()?;
+        damage.extend(catalog.load()?.damage);
+        let mut findings = Vec::new();
+        let phi = trail.phi_access();
+        catalog.batches(&mut damage, |batch| match batch.open(trail.keys(), &phi) {
+            Ok(_) | Err(ReadError::Erased(_)) => {}
+            Err(error) => findings.push(Finding::new(format!("the batch at index {}", batch.first_index), error)),
+        })?;
+        findings.extend(damage.into_iter().map(|damage| Finding::new(damage.place, damage.what)));
+        Ok(findings)
+    })
+}
+
+fn on_disk(trail: &Trail, look: impl FnOnce(&mut Catalog) -> Result<Vec<Finding>, CatalogError>) -> Vec<Finding> {
     let path = trail.folder().join("catalog.sqlite");
     let key = trail.keys().trail(TrailKey::Catalog);
-    let check =
-        || -> Result<_, CatalogError> { Catalog::open_read_only(&path, key, Arc::new(SystemRandom), Arc::new(NoFaults))?.integrity() };
-    match check() {
-        Ok(damage) => damage.into_iter().map(|damage| Finding::new(damage.place, damage.what)).collect(),
-        Err(error) => vec![Finding::new("catalog.sqlite", error)],
-    }
+    let opened = Catalog::open_read_only(&path, key, Arc::new(SystemRandom), Arc::new(NoFaults));
+    opened.and_then(|mut catalog| look(&mut catalog)).unwrap_or_else(|error| vec![Finding::new("catalog.sqlite", error)])
 }
 
 impl Trail {
-    /// Verifies the content of a trail that is open, as of now. `progress` as in `folder`.
+    /// Verifies the content of a trail that is open, as of now, its catalog as it lies on the disk, and what was found at the start.
+    /// `progress` as in `folder`.
     pub fn verify_content(&self, progress: &mut dyn FnMut(u64) -> bool) -> Vec<Finding> {
-        walk::verify(self, progress).findings
+        let mut findings: Vec<Finding> = self.damage().iter().map(|damage| Finding::new(&damage.place, &damage.what)).collect();
+        findings.extend(reread(self));
+        findings.extend(walk::verify(self, progress).findings);
+        findings
     }
 }

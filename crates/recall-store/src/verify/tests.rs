@@ -190,6 +190,25 @@ fn a_server_at_work_is_not_disturbed() {
 }
 
 #[test]
+fn a_server_at_work_hears_of_its_catalog_as_it_lies_on_the_disk_and_of_what_was_lost_at_the_start() {
+    let stopped = Stopped::new(30, 5);
+    let segment = stopped.file("segments", "events");
+    fs::remove_file(&segment).unwrap();
+    let trail = Trail::open(OpenOptions::new(stopped.folder(), stopped.root())).unwrap();
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    let told = |trail: &Trail, what: &str| {
+        let findings = trail.verify_content(&mut |_| true);
+        assert!(findings.iter().any(|finding| finding.to_string().contains(what)), "{what}: {findings:?}");
+    };
+    told(&trail, name);
+    // December's batch is in memory, sealed and whole; what is damaged is its copy on the disk.
+    let other = rusqlite::Connection::open(stopped.folder().join("catalog.sqlite")).unwrap();
+    other.execute("UPDATE batch SET phi = zeroblob(length(phi)) WHERE first_index = 30", []).unwrap();
+    drop(other);
+    told(&trail, "the batch at index 30");
+}
+
+#[test]
 fn damaged_and_missing_files_are_named() {
     for (parent, extension) in [("segments", "events"), ("segments", "postings"), ("dedupe", "run")] {
         for missing in [false, true] {
