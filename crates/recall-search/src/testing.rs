@@ -51,7 +51,7 @@ pub static CLINIC: LazyLock<(Clinic, Vec<Value>)> = LazyLock::new(|| {
 
 /// The same events where segments are small and were merged, some of them more than once.
 pub static MERGED: LazyLock<(Clinic, Vec<Value>)> = LazyLock::new(|| {
-    let options = compactor::Options { segment_events: 150, merge_width: 3, ..compactor::Options::default() };
+    let options = compactor::Options { segment_events: 150, join_events: 64, merge_width: 3, ..compactor::Options::default() };
     let (clinic, events) = filled(Clinic::with(options));
     clinic.settle(|segments, fresh| fresh > 0 && segments.len() > 2 && segments.iter().any(|segment| segment.row().tier == 2));
     (clinic, events)

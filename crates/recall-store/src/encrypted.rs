@@ -3,6 +3,7 @@
 //! Files are read with `pread`, so that any number of readers share one handle. A digest over the bytes goes into the catalog, so that
 //! verification notices damage where Parquet's own seals would not look. It must not know what the columns mean.
 
+use std::cell::Cell;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Write};
 use std::ops::Range;
@@ -312,10 +313,22 @@ pub(crate) fn file_path(folder: &Path, id: u64, extension: &str) -> PathBuf {
     folder.join(format!("{id:016x}.{extension}"))
 }
 
+thread_local! {
+    static GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Does this thread read bytes of which a panic says only that they are damaged? Then the error tells it, and nothing else needs to.
+pub fn reads_guarded() -> bool {
+    GUARDED.get()
+}
+
 /// Does `read`, which works on bytes from disk. Parquet's reader checks most lengths but not all before it has checked the seal, and
 /// panics on some that were changed; here that is what it means: a damaged file.
 pub(crate) fn guarded<T>(place: &str, read: impl FnOnce() -> ParquetResult<T>) -> Result<T, ReadError> {
-    match catch_unwind(AssertUnwindSafe(read)) {
+    let before = GUARDED.replace(true);
+    let caught = catch_unwind(AssertUnwindSafe(read));
+    GUARDED.set(before);
+    match caught {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(ParquetError::External(inner))) => match inner.downcast::<io::Error>() {
             Ok(source) if source.kind() != io::ErrorKind::UnexpectedEof => Err(ReadError::Io { place: place.to_owned(), source: *source }),

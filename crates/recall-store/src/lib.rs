@@ -28,5 +28,7 @@ pub mod token;
 pub mod trail;
 pub mod verify;
 
+pub use encrypted::reads_guarded;
+
 #[cfg(test)]
 mod testing;

@@ -25,6 +25,13 @@ mod tokens;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        // A damaged file makes the reader of segments panic page by page, and its error says all there is to say.
+        if !recall_store::reads_guarded() {
+            usual(panic);
+        }
+    }));
     let arguments = match cli::parse(std::env::args_os()) {
         Ok(arguments) => arguments,
         Err(cli::Stop::Help(text)) => return output::help(&text),

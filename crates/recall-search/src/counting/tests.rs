@@ -49,6 +49,8 @@ proptest! {
     ) {
         let clinic = if merged { &MERGED.0 } else { &CLINIC.0 };
         let view = if phi { clinic.view() } else { clinic.public_view() };
+        // A condition on patients is refused without a right to PHI.
+        let filter = if phi || !filter.contains("patients") { filter } else { "true" };
         let end = end.replace("KEY", column);
         let counted = rows(&view, partitions, &format!("SELECT {column}, count(*) FROM events WHERE {filter} GROUP BY {column} {end}"));
         // A second aggregate is more than the node does.

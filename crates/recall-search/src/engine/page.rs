@@ -186,8 +186,9 @@ impl Engine {
         let question = question(view, columns_named(&["index"])?, &older(filters, Some(before)))?;
         let budget = if question.reads_content() { self.limits.count_content_rows } else { self.limits.count_rows };
         let plan = EventsExec::new(view.clone(), Arc::new(question), None, 1, Arc::clone(turn)).ordered(Order::NewestFirst);
-        let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
+        // Taken before the reading begins, which goes on beside this.
         let start = view.meter.rows();
+        let mut batches = plan.execute(0, Arc::new(TaskContext::default())).map_err(|error| WorkError::of(&error))?;
         let mut count = known;
         while let Some(batch) = batches.next().await {
             count += batch.map_err(|error| WorkError::of(&error))?.num_rows() as u64;

@@ -15,7 +15,7 @@ const SIZE: u64 = 600;
 
 /// A clinic with segments of some hundred events, and the files of one in the middle.
 fn clinic() -> (Clinic, PathBuf, PathBuf) {
-    let options = compactor::Options { segment_events: 100, merge_width: 1_000, ..compactor::Options::default() };
+    let options = compactor::Options { segment_events: 100, join_events: 64, merge_width: 1_000, ..compactor::Options::default() };
     let clinic = Clinic::with(options);
     let events: Vec<Value> = (0..SIZE).map(event).collect();
     events.chunks(50).for_each(|events| drop(clinic.store(events)));
