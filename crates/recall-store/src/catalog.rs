@@ -510,7 +510,12 @@ impl Catalog {
     pub fn tidy(&mut self) -> Result<(), ApplyError> {
         self.log.stop();
         let Some(conn) = &self.conn else { return Ok(()) };
-        conn.execute_batch("PRAGMA incremental_vacuum")?;
+        // One step gives back one page.
+        let mut vacuum = conn.prepare("PRAGMA incremental_vacuum")?;
+        let mut pages = vacuum.query([])?;
+        while pages.next()?.is_some() {}
+        drop(pages);
+        drop(vacuum);
         conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
         Ok(())
     }

@@ -92,6 +92,19 @@ fn rows_batches_and_state_are_there_after_reopening() {
 }
 
 #[test]
+fn a_clean_stop_gives_back_the_pages_of_what_became_segments() {
+    let shelf = Shelf::new();
+    let mut catalog = shelf.create();
+    let large = StoredBatch { sealed: Sealed { public: vec![1; 1 << 20].into(), phi: vec![2; 1 << 20].into() }, ..stored(0, 5) };
+    catalog.apply(Step::CatalogWrite, &Change { batches: vec![large], ..Change::default() }, &mut state(5)).unwrap();
+    catalog.apply(Step::SegmentSwap, &Change { remove_batches: vec![0..5], ..Change::default() }, &mut state(5)).unwrap();
+    catalog.tidy().unwrap();
+    drop(catalog);
+    let size_bytes = std::fs::metadata(shelf.path()).unwrap().len();
+    assert!(size_bytes < 1 << 17, "{size_bytes} bytes are left");
+}
+
+#[test]
 fn an_unclear_outcome_is_cleared_by_the_state_row() {
     let shelf = Shelf::new();
     let mut catalog = shelf.create();
