@@ -58,8 +58,10 @@ pub fn copies(recall: &Recall, folder: &Folder, vkey: &str, tell: &mut Tell) -> 
     fs::remove_dir_all(&whole).map_err(|e| Stuck::io("removing the copy", &e))?;
 
     let event = event_file(folder.data())?;
+    // A segment is named by its file, a batch in the catalog by the index of its first event.
+    let place = event.strip_prefix("segments/").unwrap_or("the batch at index ");
     for (what, file, names) in [
-        ("one byte of the stored events", event.as_str(), ""),
+        ("one byte of the stored events", event.as_str(), place),
         ("one byte of a tile", "log/tile/0/000", "tile/0/000"),
         ("one byte of an entry", "log/tile/entries/001", "tile/entries/001"),
     ] {
