@@ -24,7 +24,7 @@ use thiserror::Error;
 pub(crate) use builders::{BATCH_COLUMNS, Builders};
 pub(crate) use merge::{Packer, merge};
 pub use section::SectionError;
-pub(crate) use section::{Place, Section, Side, decompressor, open};
+pub(crate) use section::{Packed, Place, Section, Side, decompressor, open};
 
 use crate::columns::Column;
 use crate::keys::{Keys, PhiAccess, PhiKey, PublicKey, SetGone, TrailKey};
@@ -283,7 +283,7 @@ impl BatchBuilder {
 /// Reads a section of `count` events as it lies beneath its seal, and says how long its parts are together. For the fuzzer.
 #[doc(hidden)]
 pub fn read_section(count: u32, packed: &[u8]) -> Result<usize, SectionError> {
-    let section = Section::unpack(count, packed, &mut decompressor()?)?;
+    let section = Section::unpack(count, packed.to_vec(), &mut decompressor()?)?;
     let lengths = (0..section.len()).map(|row| section.salt(row).and(section.part(row)).map(<[u8]>::len));
     lengths.sum::<Option<usize>>().ok_or(SectionError::Shape)
 }
@@ -370,8 +370,8 @@ impl Batch {
             Content::Packed { public, phi } => {
                 let count = u32::try_from(keep.len()).map_err(|_| SectionError::Shape)?;
                 let mut reader = decompressor()?;
-                let mut unpack = |packed: &[u8]| Ok::<_, SectionError>(Section::unpack(count, packed, &mut reader)?.retain(keep));
-                let (public, phi) = (unpack(&public)?, unpack(&phi)?);
+                let mut unpack = |packed: Vec<u8>| Ok::<_, SectionError>(Section::unpack(count, packed, &mut reader)?.retain(keep));
+                let (public, phi) = (unpack(public)?, unpack(phi)?);
                 let size_bytes = public.parts_bytes() + phi.parts_bytes();
                 (Content::Loose { public, phi }.packed(&mut section::compressor()?)?, size_bytes)
             }

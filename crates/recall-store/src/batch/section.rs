@@ -1,7 +1,8 @@
 //! A section of a batch: the salts and bytes of one part of each of its events (`docs/format.md` section 4).
 //!
-//! `count × salt || zstd(count × (length || part))`, sealed under a key and associated data that name the batch. It must not know what a
-//! part says.
+//! `count × salt || frames × length || frames × zstd(events × (length || part))`, sealed under a key and associated data that name the
+//! batch. A frame holds 128 events, the last one what is left, so that one event is read without decompressing the others. It must not know
+//! what a part says.
 
 use recall_log::entry::Salt;
 use thiserror::Error;
@@ -13,9 +14,10 @@ use crate::secret::Key32;
 
 /// Level 1: batches live minutes, segments compress again. Higher levels cost more than they save here.
 const ZSTD_LEVEL: i32 = 1;
-/// No batch is larger than a request body may be, and parts are about as long as what was sent; the rest is margin. Sealed bytes are
-/// ours, so this bound only keeps a mistake from taking all memory.
-const MAX_PARTS_BYTES: usize = 1 << 30;
+/// Events of a frame: fewer compress worse, more make reading one of them dearer.
+const FRAME_EVENTS: usize = 128;
+/// A part is at most 1 MiB; the rest is margin. Sealed bytes are ours, so this bound only keeps a mistake from taking all memory.
+const MAX_FRAME_BYTES: usize = 256 << 20;
 /// Sections that grew larger than this leave no memory behind.
 const MAX_KEPT_BYTES: usize = 2 << 20;
 const SALT: usize = SALT_BYTES as usize;
@@ -143,27 +145,110 @@ impl Section {
 
     /// The section as it is sealed.
     pub(crate) fn pack(&self, zstd: &mut zstd::bulk::Compressor<'static>) -> Result<Vec<u8>, SectionError> {
-        let mut packed = Vec::with_capacity(self.salts.len() + zstd::zstd_safe::compress_bound(self.parts.len()));
+        let frames = self.frames();
+        let heads_bytes = self.salts.len() + frames.len() * 4;
+        let bound = frames.iter().map(|frame| zstd::zstd_safe::compress_bound(frame.len())).sum::<usize>();
+        let mut packed = Vec::with_capacity(heads_bytes + bound);
         packed.extend_from_slice(&self.salts);
-        // The compressor writes behind the salts, which saves a copy.
-        let mut tail = std::io::Cursor::new(packed);
-        tail.set_position(self.salts.len() as u64);
-        zstd.compress_to_buffer(&self.parts, &mut tail).map_err(|_| SectionError::Compress)?;
-        let mut packed = tail.into_inner();
+        packed.resize(heads_bytes, 0);
+        // The compressor writes behind what is there, which saves a copy.
+        let mut out = std::io::Cursor::new(packed);
+        let mut end = heads_bytes;
+        for (at, frame) in frames.iter().enumerate() {
+            out.set_position(end as u64);
+            let length = zstd.compress_to_buffer(*frame, &mut out).map_err(|_| SectionError::Compress)?;
+            end += length;
+            let head = self.salts.len() + at * 4;
+            let length = u32::try_from(length).map_err(|_| SectionError::Compress)?;
+            out.get_mut().get_mut(head..head + 4).ok_or(SectionError::Compress)?.copy_from_slice(&length.to_be_bytes());
+        }
+        let mut packed = out.into_inner();
         packed.shrink_to_fit();
         Ok(packed)
     }
 
-    /// Reads a section of `count` events back.
-    pub(crate) fn unpack(count: u32, packed: &[u8], zstd: &mut zstd::bulk::Decompressor<'static>) -> Result<Self, SectionError> {
+    /// The parts, cut into frames.
+    fn frames(&self) -> Vec<&[u8]> {
+        let mut start = 0;
+        let cut = self.ends.chunks(FRAME_EVENTS).filter_map(|ends| {
+            let end = *ends.last()?;
+            self.parts.get(std::mem::replace(&mut start, end)..end)
+        });
+        cut.collect()
+    }
+
+    /// Reads a whole section of `count` events back.
+    pub(crate) fn unpack(count: u32, packed: Vec<u8>, zstd: &mut zstd::bulk::Decompressor<'static>) -> Result<Self, SectionError> {
+        let packed = Packed::new(count, packed)?;
+        let mut whole = Self::default();
+        for frame in 0..packed.frames() {
+            whole.append(&packed.frame(frame, zstd)?);
+        }
+        Ok(whole)
+    }
+}
+
+/// A section as it lies beneath its seal, of which frames can be read.
+pub(crate) struct Packed {
+    count: usize,
+    bytes: Vec<u8>,
+    /// Where each frame ends in `bytes`.
+    ends: Vec<usize>,
+    /// Where the first one begins.
+    start: usize,
+}
+
+impl Packed {
+    /// Checks that salts and frames of `count` events are all that `bytes` holds.
+    pub(crate) fn new(count: u32, bytes: Vec<u8>) -> Result<Self, SectionError> {
         let count = usize::try_from(count).map_err(|_| SectionError::Shape)?;
-        let (salts, frame) = packed.split_at_checked(count.checked_mul(SALT).ok_or(SectionError::Shape)?).ok_or(SectionError::Shape)?;
-        // A batch is compressed in one call, which writes the size of its content into the frame.
-        let size = zstd::zstd_safe::get_frame_content_size(frame).ok().flatten().and_then(|size| usize::try_from(size).ok());
-        let size = size.filter(|size| *size <= MAX_PARTS_BYTES).ok_or(SectionError::Shape)?;
-        let parts = zstd.decompress(frame, size).map_err(|_| SectionError::Shape)?;
-        let ends = part_ends(&parts, count).ok_or(SectionError::Shape)?;
-        Ok(Self { salts: salts.to_vec(), parts, ends })
+        let salts_bytes = count.checked_mul(SALT).ok_or(SectionError::Shape)?;
+        let start = count.div_ceil(FRAME_EVENTS).checked_mul(4).and_then(|heads| heads.checked_add(salts_bytes));
+        let start = start.ok_or(SectionError::Shape)?;
+        let (heads, _) = bytes.get(salts_bytes..start).ok_or(SectionError::Shape)?.as_chunks::<4>();
+        let mut end = start;
+        let mut ends = Vec::with_capacity(heads.len());
+        for head in heads {
+            let length = usize::try_from(u32::from_be_bytes(*head)).map_err(|_| SectionError::Shape)?;
+            end = end.checked_add(length).ok_or(SectionError::Shape)?;
+            ends.push(end);
+        }
+        if end != bytes.len() {
+            return Err(SectionError::Shape);
+        }
+        Ok(Self { count, bytes, ends, start })
+    }
+
+    /// How many frames.
+    pub(crate) fn frames(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The frame that holds an event, and the event's place in it.
+    pub(crate) fn find(row: u32) -> (usize, usize) {
+        let row = usize::try_from(row).unwrap_or(usize::MAX);
+        (row / FRAME_EVENTS, row % FRAME_EVENTS)
+    }
+
+    /// Salts and parts of one frame.
+    pub(crate) fn frame(&self, frame: usize, zstd: &mut zstd::bulk::Decompressor<'static>) -> Result<Section, SectionError> {
+        self.read(frame, zstd).ok_or(SectionError::Shape)
+    }
+
+    fn read(&self, frame: usize, zstd: &mut zstd::bulk::Decompressor<'static>) -> Option<Section> {
+        let start = match frame.checked_sub(1) {
+            None => self.start,
+            Some(before) => *self.ends.get(before)?,
+        };
+        let compressed = self.bytes.get(start..*self.ends.get(frame)?)?;
+        let first_row = frame.checked_mul(FRAME_EVENTS)?;
+        let count = self.count.checked_sub(first_row)?.min(FRAME_EVENTS);
+        let salts = self.bytes.get(first_row.checked_mul(SALT)?..)?.get(..count.checked_mul(SALT)?)?;
+        // A frame is compressed in one call, which writes the size of its content into it.
+        let size = zstd::zstd_safe::get_frame_content_size(compressed).ok().flatten().and_then(|size| usize::try_from(size).ok());
+        let parts = zstd.decompress(compressed, size.filter(|size| *size <= MAX_FRAME_BYTES)?).ok()?;
+        let ends = part_ends(&parts, count)?;
+        Some(Section { salts: salts.to_vec(), parts, ends })
     }
 }
 

@@ -41,7 +41,7 @@ impl Batch {
 /// Both sections as they are read back once the batch is stored.
 pub(super) fn opened(batch: &Batch) -> (Section, Section) {
     let count = u32::try_from(batch.len()).unwrap();
-    let unpack = |packed: &[u8]| Section::unpack(count, packed, &mut decompressor().unwrap()).unwrap();
+    let unpack = |packed: &[u8]| Section::unpack(count, packed.to_vec(), &mut decompressor().unwrap()).unwrap();
     match &batch.content {
         Content::Packed { public, phi } => (unpack(public), unpack(phi)),
         Content::Loose { public, phi } => {
@@ -265,16 +265,54 @@ fn packed_sections_of_the_wrong_shape_are_refused() {
     section.push(&[1; 16], b"one");
     section.push(&[2; 16], b"two");
     let packed = section.pack(&mut compressor().unwrap()).unwrap();
-    let unpack = |count: u32, packed: &[u8]| Section::unpack(count, packed, &mut decompressor().unwrap()).is_ok();
+    let unpack = |count: u32, packed: &[u8]| Section::unpack(count, packed.to_vec(), &mut decompressor().unwrap()).is_ok();
     assert!(unpack(2, &packed));
     assert!(!unpack(1, &packed));
     assert!(!unpack(3, &packed));
     assert!(!unpack(u32::MAX, &packed));
     assert!(!unpack(2, &packed[..31]));
     assert!(!unpack(2, &packed[..packed.len() - 1]));
-    let mut lying = packed[..32].to_vec();
-    lying.extend(zstd::bulk::compress(b"\x00\x00\x00\x09one", 1).unwrap());
-    assert!(!unpack(2, &lying));
+    assert!(!unpack(2, &[&packed[..], &[0]].concat()));
+    assert!(unpack(2, &framed(2, b"\x00\x00\x00\x03one\x00\x00\x00\x03two")));
+    assert!(!unpack(2, &framed(2, b"\x00\x00\x00\x09one\x00\x00\x00\x03two")));
+}
+
+/// A section of one frame that holds `parts` as they are.
+fn framed(count: usize, parts: &[u8]) -> Vec<u8> {
+    let frame = zstd::bulk::compress(parts, 1).unwrap();
+    [&vec![7; count * 16][..], &u32::try_from(frame.len()).unwrap().to_be_bytes(), &frame].concat()
+}
+
+/// 128 events are a frame: below, at and above that, each part is read back from the frame that holds it.
+#[test]
+fn frames_are_read_one_by_one() {
+    for count in [0_u32, 1, 127, 128, 129, 256, 300] {
+        let mut section = Section::default();
+        (0..count).for_each(|row| section.push(&[u8::try_from(row % 251).unwrap(); 16], row.to_string().as_bytes()));
+        let packed = section.pack(&mut compressor().unwrap()).unwrap();
+        let packed = Packed::new(count, packed).unwrap();
+        assert_eq!(packed.frames(), count.div_ceil(128) as usize, "{count}");
+        let mut zstd = decompressor().unwrap();
+        for row in (0..count).rev().step_by(5) {
+            let (frame, at) = Packed::find(row);
+            let frame = packed.frame(frame, &mut zstd).unwrap();
+            assert_eq!(frame.part(at), Some(row.to_string().as_bytes()), "{row} of {count}");
+            assert_eq!(frame.salt(at), Some([u8::try_from(row % 251).unwrap(); 16]), "{row} of {count}");
+        }
+        assert!(packed.frame(packed.frames(), &mut zstd).is_err());
+    }
+}
+
+#[test]
+fn frames_in_each_others_place_are_no_section() {
+    let mut section = Section::default();
+    (0..130_u32).for_each(|row| section.push(&[1; 16], row.to_string().as_bytes()));
+    let packed = section.pack(&mut compressor().unwrap()).unwrap();
+    let heads = 130 * 16;
+    let first = u32::from_be_bytes(*packed[heads..].first_chunk().unwrap()) as usize;
+    let frames = &packed[heads + 8..];
+    let swapped = [&packed[..heads], &packed[heads + 4..heads + 8], &packed[heads..heads + 4], &frames[first..], &frames[..first]].concat();
+    assert_eq!(read_section(130, &swapped), Err(SectionError::Shape));
 }
 
 proptest! {
@@ -283,7 +321,7 @@ proptest! {
     /// The short form of the fuzz target `batch_section`.
     #[test]
     fn no_bytes_make_a_section_panic(
-        parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..6),
+        parts in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..6),
         count in 0_u32..8,
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),
@@ -295,7 +333,7 @@ proptest! {
         let own = u32::try_from(parts.len()).unwrap();
         prop_assert_eq!(read_section(own, &packed), Ok(parts.iter().map(Vec::len).sum()));
         // What is compressed may be of any shape too.
-        let shaped = [&[7; 64][..], &zstd::bulk::compress(&raw, 1).unwrap()].concat();
+        let shaped = framed(4, &raw);
         let _ = (read_section(4, &shaped), read_section(count, &raw));
         for (place, byte) in edits {
             let place = place.index(packed.len());
@@ -307,9 +345,7 @@ proptest! {
 
 #[test]
 fn many_empty_parts_take_no_more_memory_than_their_count() {
-    let parts = zstd::bulk::compress(&vec![0; 64 << 20], 1).unwrap();
-    let packed = [&[0; 16][..], &parts].concat();
-    assert_eq!(read_section(1, &packed), Err(SectionError::Shape));
+    assert_eq!(read_section(1, &framed(1, &vec![0; 64 << 20])), Err(SectionError::Shape));
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl StoredBatch {
         let public = keys.public(self.key_set, PublicKey::Batch(self.first_index))?;
         let phi = phi.key(self.key_set, PhiKey::Batch(self.first_index))?;
         let read = |key, side, sealed| -> Result<Section, SectionError> {
-            Section::unpack(place.count, &open(key, place, side, sealed)?, &mut decompressor()?)
+            Section::unpack(place.count, open(key, place, side, sealed)?, &mut decompressor()?)
         };
         let damaged = |error: SectionError| ReadError::damaged(self.name(), error);
         Ok((read(&public, Side::Public, &self.sealed.public).map_err(damaged)?, read(&phi, Side::Phi, &self.sealed.phi).map_err(damaged)?))

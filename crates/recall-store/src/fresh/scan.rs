@@ -10,7 +10,7 @@ use arrow::compute::{cast, take};
 use arrow::error::ArrowError;
 
 use super::{Fresh, Piece};
-use crate::batch::{BATCH_COLUMNS, Place, Section, SectionError, Side, decompressor, open};
+use crate::batch::{BATCH_COLUMNS, Packed, Place, Section, SectionError, Side, decompressor, open};
 use crate::columns::{Column, SALT_BYTES, schema_of};
 use crate::keys::{PhiAccess, PhiKey, PublicKey};
 use crate::snapshot::{Batches, Predicate, ReadError, Rows, Scan};
@@ -118,10 +118,19 @@ impl Iterator for FreshScan {
 struct Reader {
     fresh: Arc<Fresh>,
     phi: Option<PhiAccess>,
-    /// The piece whose section was opened last, by its first row.
-    public_open: Option<(u32, Section)>,
-    phi_open: Option<(u32, Section)>,
+    public_open: Option<Open>,
+    phi_open: Option<Open>,
     zstd: Option<zstd::bulk::Decompressor<'static>>,
+}
+
+/// The section that was opened last, and its frame that was read last.
+struct Open {
+    first_row: u32,
+    first_index: u64,
+    count: u32,
+    packed: Packed,
+    at: usize,
+    frame: Section,
 }
 
 /// What the sections of one side say of some rows; empty where it was not asked for.
@@ -186,48 +195,59 @@ impl Reader {
         Ok(Content { salts: Arc::new(salts.finish()), parts: Arc::new(parts.finish()) })
     }
 
-    /// The open section that holds `row`, and the row's place in it.
+    /// The frame that holds `row`, and the row's place in it.
     fn section(&mut self, side: Side, row: u32) -> Result<(&Section, usize), ReadError> {
-        let open_now = match side {
-            Side::Public => &self.public_open,
-            Side::Phi => &self.phi_open,
+        let taken = match side {
+            Side::Public => self.public_open.take(),
+            Side::Phi => self.phi_open.take(),
         };
-        let held =
-            |open: &(u32, Section)| row.checked_sub(open.0).and_then(|at| usize::try_from(at).ok()).is_some_and(|at| at < open.1.len());
-        if !open_now.as_ref().is_some_and(held) {
-            let opened = self.open(side, row)?;
-            match side {
-                Side::Public => self.public_open = Some(opened),
-                Side::Phi => self.phi_open = Some(opened),
-            }
+        let held = |open: &Open| row.checked_sub(open.first_row).is_some_and(|at| at < open.count);
+        let mut open = match taken.filter(held) {
+            Some(open) => open,
+            None => self.open(side, row)?,
+        };
+        let (frame, at) = Packed::find(row.saturating_sub(open.first_row));
+        if frame != open.at {
+            let damaged = damaged_at(open.first_index);
+            open.frame = open.packed.frame(frame, self.zstd(open.first_index)?).map_err(damaged)?;
+            open.at = frame;
         }
-        let open = match side {
-            Side::Public => &self.public_open,
-            Side::Phi => &self.phi_open,
+        let place = match side {
+            Side::Public => &mut self.public_open,
+            Side::Phi => &mut self.phi_open,
         };
-        let (first_row, section) = open.as_ref().ok_or(ReadError::Rows)?;
-        Ok((section, usize::try_from(row.saturating_sub(*first_row)).unwrap_or(usize::MAX)))
+        Ok((&place.insert(open).frame, at))
     }
 
-    fn open(&mut self, side: Side, row: u32) -> Result<(u32, Section), ReadError> {
+    fn zstd(&mut self, first_index: u64) -> Result<&mut zstd::bulk::Decompressor<'static>, ReadError> {
+        Ok(match &mut self.zstd {
+            Some(zstd) => zstd,
+            none => none.insert(decompressor().map_err(damaged_at(first_index))?),
+        })
+    }
+
+    fn open(&mut self, side: Side, row: u32) -> Result<Open, ReadError> {
         let fresh = &self.fresh;
         let after = fresh.pieces.partition_point(|piece| piece.first_row <= row);
         let piece: &Piece = after.checked_sub(1).and_then(|at| fresh.pieces.get(at)).ok_or(ReadError::Rows)?;
-        let place =
-            Place { first_index: fresh.first_index.saturating_add(piece.first_row.into()), count: piece.count, key_set: fresh.key_set };
+        let first_row = piece.first_row;
+        let first_index = fresh.first_index.saturating_add(first_row.into());
+        let place = Place { first_index, count: piece.count, key_set: fresh.key_set };
         let (key, sealed) = match side {
-            Side::Public => (fresh.keys.public(fresh.key_set, PublicKey::Batch(place.first_index))?, &piece.sealed.public),
+            Side::Public => (fresh.keys.public(fresh.key_set, PublicKey::Batch(first_index))?, &piece.sealed.public),
             Side::Phi => {
                 let phi = self.phi.as_ref().ok_or(ReadError::Denied(Column::Phi))?;
-                (phi.key(fresh.key_set, PhiKey::Batch(place.first_index))?, &piece.sealed.phi)
+                (phi.key(fresh.key_set, PhiKey::Batch(first_index))?, &piece.sealed.phi)
             }
         };
-        let damaged = |error: SectionError| ReadError::damaged(format!("the batch at index {} in memory", place.first_index), error);
-        let packed = open(&key, place, side, sealed).map_err(damaged)?;
-        let zstd = match &mut self.zstd {
-            Some(zstd) => zstd,
-            none => none.insert(decompressor().map_err(damaged)?),
-        };
-        Ok((piece.first_row, Section::unpack(place.count, &packed, zstd).map_err(damaged)?))
+        let damaged = damaged_at(first_index);
+        let packed = Packed::new(place.count, open(&key, place, side, sealed).map_err(damaged)?).map_err(damaged)?;
+        let (at, _) = Packed::find(row.saturating_sub(first_row));
+        let frame = packed.frame(at, self.zstd(first_index)?).map_err(damaged)?;
+        Ok(Open { first_row, first_index, count: place.count, packed, at, frame })
     }
+}
+
+fn damaged_at(first_index: u64) -> impl Fn(SectionError) -> ReadError + Copy {
+    move |error| ReadError::damaged(format!("the batch at index {first_index} in memory"), error)
 }
