@@ -1,7 +1,7 @@
 //! A section of a batch: the salts and bytes of one part of each of its events (`docs/format.md` section 4).
 //!
 //! `count × salt || frames × length || frames × zstd(events × (length || part))`, sealed under a key and associated data that name the
-//! batch. A frame holds 128 events, the last one what is left, so that one event is read without decompressing the others. It must not know
+//! batch. A frame holds 32 events, the last one what is left, so that one event is read without decompressing the others. It must not know
 //! what a part says.
 
 use recall_log::entry::Salt;
@@ -15,7 +15,7 @@ use crate::secret::Key32;
 /// Level 1: batches live minutes, segments compress again. Higher levels cost more than they save here.
 const ZSTD_LEVEL: i32 = 1;
 /// Events of a frame: fewer compress worse, more make reading one of them dearer.
-const FRAME_EVENTS: usize = 128;
+const FRAME_EVENTS: usize = 32;
 /// A part is at most 1 MiB; the rest is margin. Sealed bytes are ours, so this bound only keeps a mistake from taking all memory.
 const MAX_FRAME_BYTES: usize = 256 << 20;
 /// Sections that grew larger than this leave no memory behind.
