@@ -36,7 +36,7 @@ seeds() {
     checkpoint) seed "$corpus" bad <"$vectors/checkpoints-bad.txt" ;;
     proof) seed "$corpus" bad <"$vectors/proofs-bad.txt" ;;
     tile) seed "$corpus" bad <"$vectors/tile-paths-bad.txt" ;;
-    stored | query) seed "$corpus" seed <"fuzz/seeds/$1.txt" ;;
+    stored | query | statement) seed "$corpus" seed <"fuzz/seeds/$1.txt" ;;
     *) mkdir -p "$corpus" ;;
   esac
 }

@@ -11,7 +11,8 @@ need() {
   $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
 }
 
-# What the build needs beside cargo: a C compiler for SQLite, zstd and the cryptographic library.
+# What the build needs beside cargo: a C compiler for SQLite, zstd, the cryptographic library and PostgreSQL's parser, and libclang for the
+# declarations of the last.
 need_build() {
   if ! command -v cargo >/dev/null; then
     echo "cargo is missing: install the Rust toolchain (https://rustup.rs), then run this again" >&2
@@ -19,4 +20,5 @@ need_build() {
   fi
   need cc gcc libc6-dev
   need make make
+  need '/usr/lib/llvm-*/lib/libclang.so*' libclang-dev
 }

@@ -1,1 +1,276 @@
-//! The PostgreSQL gateway (frontend/backend protocol 3.0 and 3.2).
+//! The PostgreSQL gateway (frontend/backend protocol 3.0): a listener, and for each connection the way from its first packet to its end.
+//!
+//! `login` lets a client in, `upstream` opens the other side, `session` decides what passes and when, `pump` moves the bytes, `analysis` says
+//! what a statement touches, `catalog` what is protected, `evidence` whose data came back, `events` how all that is recorded.
+
+pub mod analysis;
+mod cancel;
+pub mod catalog;
+pub mod events;
+mod evidence;
+pub mod login;
+mod names;
+mod outbox;
+mod pump;
+mod reply;
+pub mod scram;
+mod session;
+pub mod startup;
+mod statement;
+mod talk;
+pub mod tls;
+pub mod upstream;
+mod values;
+pub mod wire;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use recall_log::time::Timestamp;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::task::JoinSet;
+
+use cancel::Cancels;
+use catalog::{Catalog, CatalogError, ColumnName, Mark};
+use events::About;
+use login::{Admitted, Came, Door, Refused};
+use reply::{Complaint, sqlstate};
+use session::Session;
+use startup::{Key, Startup};
+use upstream::{Target, UpstreamError};
+
+use crate::record::{RecordError, Recorder};
+use crate::seams::Seams;
+
+/// Sessions at once.
+pub const SESSIONS: usize = 10_000;
+/// How old the catalog of what is protected may be when a session begins, microseconds.
+const CATALOG_US: i64 = 5_000_000;
+/// How long sessions may take to end when the gateway stops.
+const STOP: Duration = Duration::from_secs(5);
+
+/// A gateway: one database behind one address.
+pub struct Gateway {
+    door: Door,
+    target: Target,
+    /// The role that the gateway itself asks as.
+    role: String,
+    protected: Vec<(ColumnName, Mark)>,
+    recorder: Arc<dyn Recorder>,
+    seams: Seams,
+    cancels: Arc<Cancels>,
+    catalog: Mutex<(Timestamp, Arc<Catalog>)>,
+    room: Arc<Semaphore>,
+}
+
+impl Gateway {
+    /// A gateway whose upstream, if it answers already, has all columns that `protected` names; where it does not, each session asks again.
+    /// `role` is the role that the catalog is asked as.
+    pub async fn new(
+        door: Door,
+        target: Target,
+        role: String,
+        protected: Vec<(ColumnName, Mark)>,
+        recorder: Arc<dyn Recorder>,
+    ) -> Result<Arc<Self>, CatalogError> {
+        let seams = door.seams.clone();
+        let gateway = Self {
+            door,
+            target,
+            role,
+            protected,
+            recorder,
+            seams,
+            cancels: Arc::default(),
+            catalog: Mutex::default(),
+            room: Arc::new(Semaphore::new(SESSIONS)),
+        };
+        match gateway.load_catalog().await {
+            Err(CatalogError::Upstream(error)) => {
+                tracing::warn!(gateway = gateway.door.gateway, %error, "upstream does not answer yet, and nobody is let in until it does");
+            }
+            loaded => drop(loaded?),
+        }
+        Ok(Arc::new(gateway))
+    }
+
+    /// Takes connections until `stop` says true, then ends sessions.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: watch::Receiver<bool>) {
+        let mut sessions = JoinSet::new();
+        let stopping = stopped(stop.clone());
+        tokio::pin!(stopping);
+        loop {
+            tokio::select! {
+                taken = listener.accept() => match taken {
+                    Ok((stream, peer)) => {
+                        let (gateway, stop) = (Arc::clone(&self), stop.clone());
+                        sessions.spawn(async move { gateway.connection(stream, peer, stop).await });
+                    }
+                    Err(error) => {
+                        tracing::warn!(gateway = self.door.gateway, %error, "a connection could not be taken");
+                        tokio::time::sleep(Duration::from_millis(50)).await;
+                    }
+                },
+                Some(_) = sessions.join_next(), if !sessions.is_empty() => {}
+                () = &mut stopping => break,
+            }
+        }
+        drop(listener);
+        let ended = async { while sessions.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP, ended).await.is_err() {
+            tracing::warn!(gateway = self.door.gateway, "some sessions did not end in time");
+        }
+    }
+
+    async fn connection(&self, stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
+        let _ = stream.set_nodelay(true);
+        match self.door.admit(Box::new(stream)).await {
+            Came::Nobody => {}
+            Came::Cancel(key) => self.cancel(key).await,
+            Came::Refused(refused) => self.refused(&refused, peer).await,
+            Came::In(admitted) => self.session(*admitted, peer, stop).await,
+        }
+    }
+
+    async fn session(&self, admitted: Admitted, peer: SocketAddr, stop: watch::Receiver<bool>) {
+        let Admitted { mut talk, startup, person, method } = admitted;
+        let about = Arc::new(About {
+            gateway: self.door.gateway.clone(),
+            person: person.name,
+            role: person.role,
+            auth_method: method,
+            upstream_role: person.upstream_role,
+            database: self.target.database.clone(),
+            session_id: self.seams.id(),
+            address: peer.ip().to_string(),
+            application: startup.setting("application_name").unwrap_or_default().to_owned(),
+        });
+        let begun = match self.begin(&about, &startup).await {
+            Ok(begun) => begun,
+            Err((code, reason)) => {
+                let refused = Refused { user: about.person.clone(), database: startup.database, code, reason };
+                let mut message = Vec::new();
+                let complaint = Complaint { severity: "FATAL", code, message: &refused.reason, hint: "" };
+                reply::error(&mut message, complaint);
+                // Whoever is refused is told when that is on record, or that it can't be.
+                self.refused(&refused, peer).await;
+                let _ = talk.send(&message).await;
+                return;
+            }
+        };
+        let Begun { mut session, upstream, registered: _registered, room: _room } = begun;
+        // A client may send on without waiting for the end of its login.
+        session.client.tail().extend(talk.inbox.take());
+        if let Err(over) = session.take_client() {
+            session.end(&over);
+            return;
+        }
+        let over = pump::Streams::new(talk.stream, upstream).run(session, stop).await;
+        tracing::debug!(session = about.session_id, reason = %over, "a gateway session ended");
+    }
+
+    /// Opens the other side of a session.
+    async fn begin(&self, about: &Arc<About>, startup: &Startup) -> Result<Begun, (&'static str, String)> {
+        let room = Arc::clone(&self.room)
+            .try_acquire_owned()
+            .map_err(|_| (sqlstate::TOO_MANY, "the gateway has no room for another session".to_owned()))?;
+        let unreachable = |error: UpstreamError| {
+            tracing::warn!(gateway = self.door.gateway, role = about.upstream_role, %error, "upstream did not let a session in");
+            (sqlstate::UNREACHABLE, "the gateway could not sign in to the server behind it".to_owned())
+        };
+        let catalog = self.catalog().await.map_err(|error| {
+            tracing::warn!(gateway = self.door.gateway, %error, "the upstream's catalog could not be read");
+            (sqlstate::UNREACHABLE, "the gateway could not read the catalog of the server behind it".to_owned())
+        })?;
+        let upstream = self.target.connect(&about.upstream_role, startup, &self.seams).await.map_err(unreachable)?;
+        let registered = upstream.key.map(|key| Cancels::register(&self.cancels, key, &self.seams));
+        let mut told = Vec::new();
+        wire::write(&mut told, b'R', |out| out.extend_from_slice(&0_u32.to_be_bytes()));
+        told.extend_from_slice(&upstream.begun);
+        if let Some(registered) = &registered {
+            wire::write(&mut told, b'K', |out| {
+                out.extend_from_slice(&registered.key().process.to_be_bytes());
+                out.extend_from_slice(&registered.key().secret.to_be_bytes());
+            });
+        }
+        wire::write(&mut told, b'Z', |out| out.push(b'I'));
+        let session = Session::begin(Arc::clone(about), self.seams.clone(), catalog, Arc::clone(&self.recorder), &told)
+            .map_err(|over| (sqlstate::RECORD, over.to_string()))?;
+        Ok(Begun { session, upstream: upstream.talk.stream, registered, room })
+    }
+
+    /// Somebody was not let in: that is recorded. What they gave as a name is cut to what an event takes.
+    async fn refused(&self, refused: &Refused, peer: SocketAddr) {
+        let shown = |text: &str| text.chars().filter(|character| !character.is_control()).take(63).collect::<String>();
+        let about = About {
+            gateway: self.door.gateway.clone(),
+            person: shown(&refused.user),
+            role: String::new(),
+            auth_method: "",
+            upstream_role: String::new(),
+            database: shown(&refused.database),
+            session_id: String::new(),
+            address: peer.ip().to_string(),
+            application: String::new(),
+        };
+        if self.record(&about.refused(self.seams.now(), refused.code, &refused.reason)).await.is_err() {
+            tracing::warn!(gateway = self.door.gateway, code = refused.code, "a refused login could not be recorded");
+        }
+    }
+
+    async fn record(&self, event: &recall_log::event::Event<'_>) -> Result<(), RecordError> {
+        let (sender, receiver) = oneshot::channel();
+        self.recorder.record(std::slice::from_ref(event), Box::new(move |result| drop(sender.send(result))))?;
+        receiver.await.map_err(|_| RecordError::Unavailable("it is closing".to_owned()))?
+    }
+
+    /// Ends what another session is doing. The server answers nothing to it, whether the key was right or not.
+    async fn cancel(&self, key: Key) {
+        let Some(upstream) = self.cancels.find(key) else { return };
+        if let Err(error) = self.target.cancel(upstream).await {
+            tracing::warn!(gateway = self.door.gateway, %error, "a query could not be cancelled");
+        }
+    }
+
+    /// What is protected, as of a moment ago.
+    async fn catalog(&self) -> Result<Arc<Catalog>, CatalogError> {
+        let now = self.seams.now();
+        {
+            let held = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
+            if now.micros().saturating_sub(held.0.micros()) < CATALOG_US {
+                return Ok(Arc::clone(&held.1));
+            }
+        }
+        self.load_catalog().await
+    }
+
+    async fn load_catalog(&self) -> Result<Arc<Catalog>, CatalogError> {
+        let now = self.seams.now();
+        let catalog = match self.protected.is_empty() {
+            true => Catalog::default(),
+            false => {
+                let startup = Startup { database: self.target.database.clone(), ..Startup::default() };
+                let mut upstream = self.target.connect(&self.role, &startup, &self.seams).await?;
+                Catalog::load(&mut upstream, &self.protected).await?
+            }
+        };
+        let catalog = Arc::new(catalog);
+        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = (now, Arc::clone(&catalog));
+        Ok(catalog)
+    }
+}
+
+/// Waits until `stop` says true, or whoever could say so is gone.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// A session that is open on both sides.
+struct Begun {
+    session: Session,
+    upstream: Box<dyn talk::Stream>,
+    registered: Option<cancel::Registered>,
+    room: OwnedSemaphorePermit,
+}

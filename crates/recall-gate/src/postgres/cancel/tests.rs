@@ -1,0 +1,17 @@
+use recall_log::time::Timestamp;
+
+use super::*;
+
+#[test]
+fn only_the_secret_of_a_living_session_finds_it() {
+    let seams = Seams::new(|| Timestamp::from_micros(0), |out| out.fill(0x42));
+    let cancels = Arc::new(Cancels::default());
+    let upstream = Key { process: 1, secret: 2 };
+    let registered = Cancels::register(&cancels, upstream, &seams);
+    let key = registered.key();
+    assert_eq!(cancels.find(key), Some(upstream));
+    assert_eq!(cancels.find(Key { secret: key.secret ^ 1, ..key }), None);
+    assert_eq!(cancels.find(Key { process: key.process ^ 1, ..key }), None);
+    drop(registered);
+    assert_eq!(cancels.find(key), None);
+}

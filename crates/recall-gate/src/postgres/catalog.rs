@@ -1,0 +1,254 @@
+//! What the upstream's catalog says of the columns that name subjects: which relations have them, views and partitions included, and which
+//! relations read them at all.
+//!
+//! It must not know sessions. It is asked by object identifier, as the server itself names the origin of a result's column
+//! (RowDescription), and by the name that a statement writes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use super::upstream::{Upstream, UpstreamError};
+
+/// A column that names subjects, or holds health information, as the configuration has it: `[schema.]table.column`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ColumnName {
+    /// The schema; `public` where none was written.
+    pub schema: String,
+    /// The table.
+    pub table: String,
+    /// The column.
+    pub column: String,
+}
+
+impl ColumnName {
+    /// Reads `[schema.]table.column`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let parts: Vec<&str> = text.split('.').collect();
+        let (schema, table, column) = match parts.as_slice() {
+            [table, column] => ("public", *table, *column),
+            [schema, table, column] => (*schema, *table, *column),
+            _ => return None,
+        };
+        let filled = [schema, table, column].iter().all(|part| !part.is_empty());
+        filled.then(|| Self { schema: schema.to_owned(), table: table.to_owned(), column: column.to_owned() })
+    }
+}
+
+/// A column of a relation: its object identifier and attribute number.
+type Place = (u32, i16);
+
+/// What is said of a column.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// Its values name subjects.
+    Subject,
+    /// It holds health information of this category.
+    Category(Arc<str>),
+}
+
+/// What is known at one moment.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Catalog {
+    marks: HashMap<Place, BTreeSet<Mark>>,
+    /// Relations that read a protected table, by their bare name: a statement that names one may show subjects.
+    touching: HashSet<String>,
+    /// All relations that were there.
+    known: HashSet<u32>,
+}
+
+impl Catalog {
+    /// What is said of a column.
+    pub fn marks(&self, relation: u32, attribute: i16) -> impl Iterator<Item = &Mark> {
+        self.marks.get(&(relation, attribute)).into_iter().flatten()
+    }
+
+    /// Does one of these names, written with or without a schema, belong to a relation that reads what is protected?
+    pub fn touches_any(&self, tables: &[String]) -> bool {
+        tables.iter().any(|table| table.rsplit('.').next().is_some_and(|name| self.touching.contains(name)))
+    }
+
+    /// Was the relation there? One that was made since may be a view of anything.
+    pub fn knows(&self, relation: u32) -> bool {
+        self.known.contains(&relation)
+    }
+
+    /// Is nothing protected?
+    pub fn is_empty(&self) -> bool {
+        self.marks.is_empty()
+    }
+
+    /// Reads the upstream's catalog. A configured column that is not there is an error: it would protect nothing.
+    pub async fn load(upstream: &mut Upstream, configured: &[(ColumnName, Mark)]) -> Result<Self, CatalogError> {
+        let columns = upstream.rows(COLUMNS).await?;
+        let mut by_name = HashMap::new();
+        let mut names: HashMap<u32, String> = HashMap::new();
+        for row in &columns {
+            let [Some(oid), Some(schema), Some(table), Some(attribute), Some(column)] = row.as_slice() else {
+                return Err(CatalogError::Shape);
+            };
+            let oid: u32 = oid.parse().map_err(|_| CatalogError::Shape)?;
+            let attribute: i16 = attribute.parse().map_err(|_| CatalogError::Shape)?;
+            names.insert(oid, table.clone());
+            by_name.insert(ColumnName { schema: schema.clone(), table: table.clone(), column: column.clone() }, (oid, attribute));
+        }
+        let mut marks: HashMap<Place, BTreeSet<Mark>> = HashMap::new();
+        for (name, mark) in configured {
+            let absent = || CatalogError::Absent(format!("{}.{}.{}", name.schema, name.table, name.column));
+            marks.entry(*by_name.get(name).ok_or_else(absent)?).or_default().insert(mark.clone());
+        }
+        let mut flows = inherited(&pairs(&upstream.rows(CHILDREN).await?)?, &by_name);
+        flows.extend(viewed(&upstream.rows(VIEWS).await?)?);
+        spread(&mut marks, &flows);
+        let reading = pairs(&upstream.rows(READING).await?)?;
+        let marked = marks.keys().map(|(relation, _)| *relation).collect();
+        let touching = touching(marked, &reading).into_iter().filter_map(|oid| names.get(&oid).cloned()).collect();
+        Ok(Self { marks, touching, known: names.into_keys().collect() })
+    }
+}
+
+/// Why the catalog could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The upstream could not be asked.
+    #[error(transparent)]
+    Upstream(#[from] UpstreamError),
+    /// A configured column does not exist.
+    #[error("the column {0} is configured and does not exist, or the upstream role may not see it: correct `subjects`")]
+    Absent(String),
+    /// The answer is no catalog.
+    #[error("the upstream's catalog has an unexpected shape")]
+    Shape,
+}
+
+const COLUMNS: &str = "SELECT c.oid, n.nspname, c.relname, a.attnum, a.attname FROM pg_catalog.pg_class c \
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+const CHILDREN: &str = "SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits";
+const VIEWS: &str = "SELECT r.ev_class, r.ev_action FROM pg_catalog.pg_rewrite r JOIN pg_catalog.pg_class c ON c.oid = r.ev_class \
+    WHERE r.rulename = '_RETURN' AND c.relkind IN ('v', 'm') AND c.oid >= 16384";
+const READING: &str = "SELECT DISTINCT d.refobjid, r.ev_class FROM pg_catalog.pg_depend d \
+    JOIN pg_catalog.pg_rewrite r ON r.oid = d.objid \
+    WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
+    AND d.refobjid <> r.ev_class UNION SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits \
+    UNION SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
+
+fn pairs(rows: &[Vec<Option<String>>]) -> Result<Vec<(u32, u32)>, CatalogError> {
+    let pair = |row: &Vec<Option<String>>| match row.as_slice() {
+        [Some(from), Some(to)] => from.parse().ok().zip(to.parse().ok()),
+        _ => None,
+    };
+    rows.iter().map(|row| pair(row).ok_or(CatalogError::Shape)).collect()
+}
+
+/// Partitions and children have their parent's columns under the same names, not the same numbers.
+fn inherited(children: &[(u32, u32)], by_name: &HashMap<ColumnName, Place>) -> Vec<(Place, Place)> {
+    let mut columns: HashMap<u32, HashMap<&str, Place>> = HashMap::new();
+    for (name, place) in by_name {
+        columns.entry(place.0).or_default().insert(&name.column, *place);
+    }
+    let same = |(parent, child): &(u32, u32)| {
+        let (parent, child) = (columns.get(parent)?, columns.get(child)?);
+        Some(parent.iter().filter_map(|(name, from)| Some((*from, *child.get(name)?))).collect::<Vec<_>>())
+    };
+    children.iter().filter_map(same).flatten().collect()
+}
+
+/// A view's column comes from where its rule says: each target of the rule names the relation and attribute it is taken from as it is.
+fn viewed(views: &[Vec<Option<String>>]) -> Result<Vec<(Place, Place)>, CatalogError> {
+    let mut flows = Vec::new();
+    for row in views {
+        let [Some(view), Some(action)] = row.as_slice() else { return Err(CatalogError::Shape) };
+        let view: u32 = view.parse().map_err(|_| CatalogError::Shape)?;
+        flows.extend(targets(action).into_iter().map(|(attribute, origin)| (origin, (view, attribute))));
+    }
+    Ok(flows)
+}
+
+/// What is said of a column is said of all that its values flow into; a view of a view is found once the inner one is.
+fn spread(marks: &mut HashMap<Place, BTreeSet<Mark>>, flows: &[(Place, Place)]) {
+    loop {
+        let mut grown = false;
+        for (from, to) in flows {
+            let Some(said) = marks.get(from).cloned() else { continue };
+            let held = marks.entry(*to).or_default();
+            let before = held.len();
+            held.extend(said);
+            grown |= held.len() > before;
+        }
+        if !grown {
+            return;
+        }
+    }
+}
+
+/// The origins of a rule's columns, out of the text of its parse tree (`outfuncs.c`): of the outermost query's targets alone.
+fn targets(action: &str) -> Vec<(i16, (u32, i16))> {
+    let mut found = Vec::new();
+    let mut depth = 0_usize;
+    let mut begun: Option<usize> = None;
+    // Behind the last node within the target: its own fields.
+    let mut fields = 0_usize;
+    for (at, brace) in braces(action) {
+        if brace == b'{' {
+            depth = depth.saturating_add(1);
+            // Depth 1 is the query itself.
+            if depth == 2 {
+                begun = action.get(at.saturating_add(1)..).unwrap_or_default().starts_with("TARGETENTRY").then_some(at);
+                fields = at;
+            }
+        } else {
+            match (depth, begun) {
+                (3, _) => fields = at,
+                (2, Some(_)) => found.extend(action.get(fields..at).and_then(target)),
+                _ => {}
+            }
+            depth = depth.saturating_sub(1);
+        }
+    }
+    found
+}
+
+/// The braces of the text and their places, but for those that belong to a name, which are escaped.
+fn braces(text: &str) -> impl Iterator<Item = (usize, u8)> {
+    let mut escaped = false;
+    text.bytes().enumerate().filter(move |(_, byte)| {
+        let own = !escaped && matches!(byte, b'{' | b'}');
+        escaped = !escaped && *byte == b'\\';
+        own
+    })
+}
+
+fn target(fields: &str) -> Option<(i16, (u32, i16))> {
+    let number = |name: &str| fields.split_once(name)?.1.split_whitespace().next()?.parse::<i64>().ok();
+    let origin = u32::try_from(number(" :resorigtbl ")?).ok()?;
+    let attribute = i16::try_from(number(" :resorigcol ")?).ok()?;
+    (origin != 0).then_some((i16::try_from(number(" :resno ")?).ok()?, (origin, attribute)))
+}
+
+/// All relations that have marked columns or read one that does.
+fn touching(mut touching: HashSet<u32>, reading: &[(u32, u32)]) -> HashSet<u32> {
+    loop {
+        let before = touching.len();
+        let added: Vec<u32> = reading.iter().filter(|(read, _)| touching.contains(read)).map(|(_, reader)| *reader).collect();
+        touching.extend(added);
+        if touching.len() == before {
+            return touching;
+        }
+    }
+}
+
+#[cfg(test)]
+impl Catalog {
+    /// One that says just this.
+    pub(super) fn of(subjects: &[(u32, i16)], touching: &[&str]) -> Self {
+        Self {
+            marks: subjects.iter().map(|place| (*place, BTreeSet::from([Mark::Subject]))).collect(),
+            touching: touching.iter().map(|name| (*name).to_owned()).collect(),
+            known: subjects.iter().map(|(relation, _)| *relation).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

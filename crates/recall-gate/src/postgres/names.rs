@@ -1,0 +1,106 @@
+//! Prepared statements and portals by name, as the client may refer to them before upstream has answered.
+//!
+//! The server drops everything between an error and the next Sync, so what the client sent since is known only once it is answered: `sent` is
+//! what holds if all goes well, `held` what upstream has confirmed. It must not know what a statement says.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::statement::{Portal, Statement};
+
+/// The most statements, and the most portals, of one session.
+pub const MOST: usize = 65_536;
+
+/// A change of names.
+#[derive(Clone)]
+pub enum Act {
+    /// A statement is made, or made anew where it has no name.
+    Statement(Vec<u8>, Arc<Statement>),
+    /// A portal is made.
+    Portal(Vec<u8>, Arc<Portal>),
+    /// A statement goes.
+    CloseStatement(Vec<u8>),
+    /// A portal goes.
+    ClosePortal(Vec<u8>),
+    /// Statements may have been made or dropped by a statement.
+    AllStatements,
+    /// Portals may have been dropped by a statement.
+    AllPortals,
+}
+
+#[derive(Clone, Default)]
+struct Set {
+    statements: HashMap<Vec<u8>, Arc<Statement>>,
+    portals: HashMap<Vec<u8>, Arc<Portal>>,
+}
+
+impl Set {
+    fn apply(&mut self, act: &Act) {
+        match act {
+            Act::Statement(name, statement) => drop(self.statements.insert(name.clone(), Arc::clone(statement))),
+            Act::Portal(name, portal) => drop(self.portals.insert(name.clone(), Arc::clone(portal))),
+            Act::CloseStatement(name) => drop(self.statements.remove(name)),
+            Act::ClosePortal(name) => drop(self.portals.remove(name)),
+            Act::AllStatements => self.statements.clear(),
+            Act::AllPortals => self.portals.clear(),
+        }
+    }
+}
+
+/// The names of a session.
+#[derive(Default)]
+pub struct Names {
+    sent: Set,
+    held: Set,
+}
+
+impl Names {
+    /// The statement that a message sent now would mean.
+    pub fn statement(&self, name: &[u8]) -> Option<Arc<Statement>> {
+        self.sent.statements.get(name).cloned()
+    }
+
+    /// The portal that a message sent now would mean.
+    pub fn portal(&self, name: &[u8]) -> Option<Arc<Portal>> {
+        self.sent.portals.get(name).cloned()
+    }
+
+    /// Is there room for one more of each?
+    pub fn has_room(&self) -> bool {
+        self.sent.statements.len() < MOST && self.sent.portals.len() < MOST
+    }
+
+    /// The client sent this.
+    pub fn sent(&mut self, act: &Act) {
+        self.sent.apply(act);
+    }
+
+    /// Upstream has done it.
+    pub fn done(&mut self, act: &Act) {
+        self.held.apply(act);
+    }
+
+    /// A statement may have changed what names stand for, whatever becomes of it.
+    pub fn forget(&mut self, act: &Act) {
+        self.sent.apply(act);
+        self.held.apply(act);
+    }
+
+    /// Upstream dropped what was sent: what holds is what it confirmed, and what it still owes.
+    pub fn again<'a>(&mut self, owed: impl Iterator<Item = &'a Act>) {
+        self.sent = self.held.clone();
+        owed.for_each(|act| self.sent.apply(act));
+    }
+
+    /// A transaction has ended, and its portals with it.
+    pub fn transaction_ended<'a>(&mut self, owed: impl Iterator<Item = &'a Act>) {
+        if !self.held.portals.is_empty() || !self.sent.portals.is_empty() {
+            self.held.portals.clear();
+            self.sent.portals.clear();
+            owed.filter(|act| matches!(act, Act::Portal(..) | Act::ClosePortal(_) | Act::AllPortals)).for_each(|act| self.sent.apply(act));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

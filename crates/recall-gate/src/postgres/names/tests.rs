@@ -1,0 +1,54 @@
+use std::sync::OnceLock;
+
+use super::*;
+use crate::postgres::analysis::Strings;
+
+fn statement(text: &str) -> Arc<Statement> {
+    Statement::new(text.as_bytes(), Vec::new(), Strings::default())
+}
+
+fn text(names: &Names, name: &str) -> Option<String> {
+    names.statement(name.as_bytes()).map(|statement| statement.text.clone())
+}
+
+#[test]
+fn what_is_sent_counts_at_once_and_what_fails_not_at_all() {
+    let mut names = Names::default();
+    let first = Act::Statement(b"s".to_vec(), statement("SELECT 1"));
+    names.sent(&first);
+    names.done(&first);
+    let second = Act::Statement(b"s".to_vec(), statement("SELECT 2"));
+    names.sent(&second);
+    assert_eq!(text(&names, "s").as_deref(), Some("SELECT 2"));
+    // Upstream failed: what it never did is forgotten, what it still owes counts.
+    let third = Act::Statement(b"t".to_vec(), statement("SELECT 3"));
+    names.sent(&third);
+    names.again([&third].into_iter());
+    assert_eq!(text(&names, "s").as_deref(), Some("SELECT 1"));
+    assert_eq!(text(&names, "t").as_deref(), Some("SELECT 3"));
+}
+
+#[test]
+fn portals_end_with_their_transaction() {
+    let mut names = Names::default();
+    let portal = |text| Arc::new(Portal { statement: statement(text), parameters: Vec::new(), columns: OnceLock::new() });
+    let old = Act::Portal(b"p".to_vec(), portal("SELECT 1"));
+    names.sent(&old);
+    names.done(&old);
+    let next = Act::Portal(b"q".to_vec(), portal("SELECT 2"));
+    names.sent(&next);
+    names.transaction_ended([&next].into_iter());
+    assert!(names.portal(b"p").is_none());
+    assert_eq!(names.portal(b"q").unwrap().statement.text, "SELECT 2");
+}
+
+#[test]
+fn what_may_have_been_renamed_is_not_known_any_more() {
+    let mut names = Names::default();
+    let act = Act::Statement(b"s".to_vec(), statement("SELECT 1"));
+    names.sent(&act);
+    names.done(&act);
+    names.forget(&Act::AllStatements);
+    names.again(std::iter::empty());
+    assert_eq!(text(&names, "s"), None);
+}

@@ -1,0 +1,340 @@
+use std::collections::VecDeque;
+
+use super::*;
+use crate::postgres::wire;
+use crate::record::Done;
+
+/// Keeps what is recorded, and says that it is durable when the test says so.
+#[derive(Default)]
+struct Desk(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    actions: Vec<String>,
+    statements: Vec<String>,
+    outcomes: Vec<(Option<Status>, String)>,
+    subjects: Vec<Vec<String>>,
+    waiting: VecDeque<Done>,
+    refuses: Option<RecordError>,
+}
+
+impl Recorder for Desk {
+    fn record(&self, events: &[Event<'_>], done: Done) -> Result<(), RecordError> {
+        let mut kept = self.0.lock().unwrap();
+        if let Some(error) = kept.refuses.clone() {
+            return Err(error);
+        }
+        for event in events {
+            assert!(event.validate().is_ok(), "{}", event.action);
+            kept.actions.push(event.action.to_string());
+            kept.statements.extend(event.request.statement.as_ref().map(ToString::to_string));
+            if event.action == "db.result" {
+                kept.outcomes.push((event.outcome.status, event.outcome.code.clone().unwrap_or_default().into_owned()));
+            }
+            if event.action == "db.subjects" {
+                let ids = event.targets.iter().filter_map(|target| target.patient_id.as_ref().map(ToString::to_string));
+                kept.subjects.push(ids.collect());
+            }
+        }
+        kept.waiting.push_back(done);
+        Ok(())
+    }
+}
+
+struct Bench {
+    desk: Arc<Desk>,
+    session: Session,
+}
+
+impl Bench {
+    /// A session whose login is recorded and told. Column 1 of relation 7, `patients`, names subjects.
+    fn new() -> Self {
+        let about = About {
+            gateway: "g".into(),
+            person: "nurse".into(),
+            role: "clinician".into(),
+            auth_method: "scram-sha-256",
+            upstream_role: "app".into(),
+            database: "d".into(),
+            session_id: "s".into(),
+            address: "127.0.0.1".into(),
+            application: String::new(),
+        };
+        let desk = Arc::new(Desk::default());
+        let seams = Seams::new(|| Timestamp::from_micros(1_800_000_000_000_000), |out| out.fill(7));
+        let catalog = Arc::new(Catalog::of(&[(7, 1)], &["patients"]));
+        let recorder: Arc<dyn Recorder> = Arc::clone(&desk) as Arc<dyn Recorder>;
+        let mut bench = Self { session: Session::begin(Arc::new(about), seams, catalog, recorder, b"hello").unwrap(), desk };
+        assert_eq!(bench.client_gets(), b"", "nobody is let in before that is on record");
+        bench.durable();
+        assert_eq!(bench.client_gets(), b"hello");
+        bench
+    }
+
+    fn kept<T>(&self, look: impl FnOnce(&mut Kept) -> T) -> T {
+        look(&mut self.desk.0.lock().unwrap())
+    }
+
+    /// All that waits is durable.
+    fn durable(&self) {
+        while self.one_durable() {}
+    }
+
+    /// The next that waits is durable.
+    fn one_durable(&self) -> bool {
+        let done = self.kept(|kept| kept.waiting.pop_front());
+        done.map(|done| done(Ok(()))).is_some()
+    }
+
+    fn client(&mut self, messages: &[Vec<u8>]) {
+        self.session.client.tail().extend(messages.concat());
+        self.session.take_client().unwrap();
+    }
+
+    fn upstream(&mut self, messages: &[Vec<u8>]) {
+        self.session.upstream.tail().extend(messages.concat());
+        self.session.take_upstream().unwrap();
+    }
+
+    fn client_gets(&mut self) -> Vec<u8> {
+        let bytes = self.session.for_client().unwrap().to_vec();
+        self.session.client_took(bytes.len());
+        bytes
+    }
+
+    fn upstream_gets(&mut self) -> Vec<u8> {
+        let bytes = self.session.for_upstream().unwrap().to_vec();
+        self.session.upstream_took(bytes.len());
+        bytes
+    }
+
+    fn actions(&self) -> Vec<String> {
+        self.kept(|kept| std::mem::take(&mut kept.actions))
+    }
+}
+
+fn message(tag: u8, body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::new();
+    wire::write(&mut out, tag, |out| out.extend_from_slice(body));
+    out
+}
+
+fn query(text: &str) -> Vec<u8> {
+    message(b'Q', &[text.as_bytes(), &[0]].concat())
+}
+
+fn parse(name: &str, text: &str) -> Vec<u8> {
+    message(b'P', &[name.as_bytes(), &[0], text.as_bytes(), &[0, 0, 0]].concat())
+}
+
+fn bind(portal: &str, name: &str, value: &str) -> Vec<u8> {
+    let length = u32::try_from(value.len()).unwrap().to_be_bytes();
+    message(b'B', &[portal.as_bytes(), &[0], name.as_bytes(), &[0, 0, 0, 0, 1], &length, value.as_bytes(), &[0, 0]].concat())
+}
+
+fn execute(portal: &str) -> Vec<u8> {
+    message(b'E', &[portal.as_bytes(), &[0, 0, 0, 0, 0]].concat())
+}
+
+fn sync() -> Vec<u8> {
+    message(b'S', b"")
+}
+
+fn ready(state: u8) -> Vec<u8> {
+    message(b'Z', &[state])
+}
+
+/// RowDescription of one text column.
+fn described(relation: u32) -> Vec<u8> {
+    let body = [&[0, 1][..], b"id\0", &relation.to_be_bytes(), &[0, 1], &25_u32.to_be_bytes(), &[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0]];
+    message(b'T', &body.concat())
+}
+
+fn row(value: &str) -> Vec<u8> {
+    message(b'D', &[&[0, 1][..], &u32::try_from(value.len()).unwrap().to_be_bytes(), value.as_bytes()].concat())
+}
+
+fn complete(tag: &str) -> Vec<u8> {
+    message(b'C', &[tag.as_bytes(), &[0]].concat())
+}
+
+fn failed(code: &str) -> Vec<u8> {
+    message(b'E', format!("SERROR\0C{code}\0Msecret\0\0").as_bytes())
+}
+
+#[test]
+fn a_write_waits_for_its_record() {
+    let mut bench = Bench::new();
+    bench.client(&[query("DELETE FROM patients")]);
+    assert_eq!(bench.upstream_gets(), b"");
+    bench.durable();
+    assert_eq!(bench.upstream_gets(), query("DELETE FROM patients"));
+}
+
+#[test]
+fn a_read_runs_at_once_and_its_answer_waits() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT 1")]);
+    assert_eq!(bench.upstream_gets(), query("SELECT 1"));
+    let answer = [described(0), row("1"), complete("SELECT 1"), ready(b'I')];
+    bench.upstream(&answer);
+    assert_eq!(bench.client_gets(), b"");
+    assert!(bench.one_durable(), "the request");
+    assert_eq!(bench.client_gets(), answer.concat());
+    assert_eq!(bench.actions(), ["db.login", "db.request", "db.result"]);
+}
+
+#[test]
+fn rows_wait_for_the_record_of_whose_they_are() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT id FROM patients")]);
+    bench.durable();
+    bench.upstream(&[described(7), row("MRN-1"), row("MRN-2"), row("MRN-1")]);
+    bench.durable();
+    assert_eq!(bench.client_gets(), described(7), "rows whose subjects are not recorded");
+    bench.upstream(&[complete("SELECT 3"), ready(b'I')]);
+    assert_eq!(bench.client_gets(), b"", "rows whose subjects are not durable");
+    bench.durable();
+    assert_eq!(bench.client_gets(), [row("MRN-1"), row("MRN-2"), row("MRN-1"), complete("SELECT 3"), ready(b'I')].concat());
+    assert_eq!(bench.kept(|kept| kept.subjects.clone()), [["MRN-1", "MRN-2"]]);
+}
+
+#[test]
+fn rows_of_a_slow_query_leave_in_pages_of_their_own() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT id FROM patients")]);
+    bench.upstream(&[described(7), row("MRN-1")]);
+    assert!(bench.session.holds_rows());
+    bench.session.close_page().unwrap();
+    bench.durable();
+    assert_eq!(bench.client_gets(), [described(7), row("MRN-1")].concat());
+    bench.upstream(&[row("MRN-2"), complete("SELECT 2"), ready(b'I')]);
+    bench.durable();
+    assert_eq!(bench.client_gets(), [row("MRN-2"), complete("SELECT 2"), ready(b'I')].concat());
+    assert_eq!(bench.kept(|kept| kept.subjects.concat()), ["MRN-1", "MRN-2"]);
+}
+
+#[test]
+fn each_execution_is_recorded_with_its_values() {
+    let mut bench = Bench::new();
+    bench.client(&[parse("s", "SELECT $1"), sync()]);
+    bench.upstream(&[message(b'1', b""), ready(b'I')]);
+    for value in ["a", "b"] {
+        bench.client(&[bind("", "s", value), execute(""), sync()]);
+        bench.upstream(&[message(b'2', b""), described(0), row(value), complete("SELECT 1"), ready(b'I')]);
+    }
+    assert_eq!(bench.kept(|kept| kept.statements.clone()), ["SELECT $1", "SELECT $1"]);
+    assert_eq!(bench.actions(), ["db.login", "db.request", "db.result", "db.request", "db.result"]);
+}
+
+#[test]
+fn the_gateway_asks_what_rows_are_and_keeps_the_answer_to_itself() {
+    let mut bench = Bench::new();
+    bench.client(&[parse("", "SELECT id FROM patients"), bind("", "", "x"), execute(""), sync()]);
+    let describe = message(b'D', b"P\0");
+    assert_eq!(bench.upstream_gets(), [parse("", "SELECT id FROM patients"), bind("", "", "x"), describe, execute(""), sync()].concat());
+    bench.upstream(&[message(b'1', b""), message(b'2', b""), described(7), row("MRN-1"), complete("SELECT 1"), ready(b'I')]);
+    bench.durable();
+    assert_eq!(bench.client_gets(), [message(b'1', b""), message(b'2', b""), row("MRN-1"), complete("SELECT 1"), ready(b'I')].concat());
+    assert_eq!(bench.kept(|kept| kept.subjects.concat()), ["MRN-1"]);
+}
+
+#[test]
+fn what_follows_an_error_is_recorded_as_skipped() {
+    let mut bench = Bench::new();
+    let pipeline = [parse("", "SELECT 1"), bind("", "", "a"), execute(""), parse("t", "SELECT 2"), bind("", "t", "b"), execute(""), sync()];
+    bench.client(&pipeline);
+    bench.upstream(&[failed("22P02"), ready(b'I')]);
+    assert_eq!(bench.kept(|kept| kept.outcomes.clone()), [(Some(Status::Failure), String::new()), (Some(Status::Failure), String::new())]);
+    // The statement was never made: the name means nothing.
+    assert!(bench.session.names.statement(b"t").is_none());
+    bench.client(&[query("SELECT 3")]);
+    bench.upstream(&[described(0), complete("SELECT 0"), ready(b'I')]);
+    bench.durable();
+    assert!(bench.client_gets().ends_with(&ready(b'I')));
+}
+
+#[test]
+fn a_failure_of_upstream_is_passed_on_and_recorded_without_its_text() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT 1/0")]);
+    bench.upstream(&[failed("22012"), ready(b'I')]);
+    bench.durable();
+    assert_eq!(bench.client_gets(), [failed("22012"), ready(b'I')].concat());
+    assert_eq!(bench.kept(|kept| kept.outcomes.clone()), [(Some(Status::Failure), "22012".to_owned())]);
+}
+
+#[test]
+fn what_cannot_be_recorded_fails_and_the_session_goes_on() {
+    let mut bench = Bench::new();
+    bench.kept(|kept| kept.refuses = Some(RecordError::Busy));
+    bench.client(&[query("SELECT id FROM patients")]);
+    assert_eq!(bench.upstream_gets(), query("!"), "upstream gets what can't be parsed, so that its transaction is as if it had failed");
+    bench.upstream(&[failed("42601"), ready(b'E')]);
+    let told = bench.client_gets();
+    assert!(String::from_utf8_lossy(&told).contains("58030"), "{told:?}");
+    assert!(!String::from_utf8_lossy(&told).contains("42601"));
+    assert!(told.ends_with(&ready(b'E')));
+    bench.kept(|kept| kept.refuses = None);
+    bench.client(&[query("ROLLBACK")]);
+    bench.durable();
+    assert_eq!(bench.upstream_gets(), query("ROLLBACK"));
+}
+
+#[test]
+fn a_record_that_fails_later_ends_the_session_and_nothing_passes() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT id FROM patients")]);
+    bench.upstream(&[described(7), row("MRN-1"), complete("SELECT 1"), ready(b'I')]);
+    let done = bench.kept(|kept| kept.waiting.pop_front()).unwrap();
+    done(Err(RecordError::DiskFull));
+    let over = bench.session.for_client().unwrap_err();
+    assert_eq!(over, Over::Record(RecordError::DiskFull));
+    bench.session.end(&over);
+    let told = String::from_utf8_lossy(&bench.session.farewell()).into_owned();
+    assert!(told.contains("FATAL") && told.contains("53100") && !told.contains("MRN-1"), "{told}");
+}
+
+#[test]
+fn an_end_in_the_midst_is_recorded_as_unknown() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT id FROM patients")]);
+    bench.upstream(&[described(7), row("MRN-1")]);
+    bench.durable();
+    bench.session.end(&Over::Upstream);
+    assert_eq!(bench.kept(|kept| kept.outcomes.clone()), [(Some(Status::Unknown), String::new())]);
+    assert_eq!(bench.actions().last().map(String::as_str), Some("db.logout"));
+    assert!(!String::from_utf8_lossy(&bench.session.farewell()).contains("MRN-1"));
+}
+
+#[test]
+fn copy_in_takes_data_up_to_its_end_whatever_was_sent_before() {
+    let mut bench = Bench::new();
+    // As libpq does it: Sync goes out before the client knows that it is a COPY, and again after it.
+    bench.client(&[parse("", "COPY t FROM STDIN"), message(b'B', &[0, 0, 0, 0, 0, 0, 0, 0]), execute(""), sync()]);
+    bench.durable();
+    bench.upstream(&[message(b'1', b""), message(b'2', b""), message(b'n', b""), message(b'G', &[0, 0, 0])]);
+    bench.client(&[message(b'd', b"1\n"), message(b'c', b""), sync()]);
+    bench.upstream(&[complete("COPY 1"), ready(b'I')]);
+    bench.durable();
+    assert!(bench.client_gets().ends_with(&ready(b'I')));
+    assert!(bench.session.owed.is_empty());
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for_ends_the_session() {
+    for answer in [message(b'1', b""), row("x"), complete("SELECT 1"), ready(b'I'), message(b'?', b"")] {
+        let mut bench = Bench::new();
+        bench.session.upstream.tail().extend(answer);
+        assert_eq!(bench.session.take_upstream(), Err(Over::UpstreamProtocol(WireError::Unexpected)));
+    }
+}
+
+#[test]
+fn a_message_that_no_client_sends_ends_the_session() {
+    for message in [message(b'p', b"x\0"), message(b'?', b""), message(b'Q', b"no end"), message(b'E', b"\0\0"), message(b'B', b"\0\0\0")] {
+        let mut bench = Bench::new();
+        bench.session.client.tail().extend(message);
+        assert!(matches!(bench.session.take_client(), Err(Over::ClientProtocol(_))));
+    }
+}

@@ -1,0 +1,178 @@
+//! Values of parameters and result columns as text: what an identifier is recorded and searched as must not depend on the format that a
+//! client chose (PostgreSQL's binary send functions).
+//!
+//! It must not know which values matter.
+
+use std::fmt::Write;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+/// Built-in types whose binary form is known, by object identifier (pg_type.dat).
+pub mod oid {
+    /// boolean
+    pub const BOOL: u32 = 16;
+    /// bytea
+    pub const BYTEA: u32 = 17;
+    /// "char"
+    pub const CHAR: u32 = 18;
+    /// name
+    pub const NAME: u32 = 19;
+    /// bigint
+    pub const INT8: u32 = 20;
+    /// smallint
+    pub const INT2: u32 = 21;
+    /// integer
+    pub const INT4: u32 = 23;
+    /// text
+    pub const TEXT: u32 = 25;
+    /// oid
+    pub const OID: u32 = 26;
+    /// json
+    pub const JSON: u32 = 114;
+    /// real
+    pub const FLOAT4: u32 = 700;
+    /// double precision
+    pub const FLOAT8: u32 = 701;
+    /// An untyped literal.
+    pub const UNKNOWN: u32 = 705;
+    /// character(n)
+    pub const BPCHAR: u32 = 1042;
+    /// character varying
+    pub const VARCHAR: u32 = 1043;
+    /// date
+    pub const DATE: u32 = 1082;
+    /// timestamp
+    pub const TIMESTAMP: u32 = 1114;
+    /// timestamp with time zone
+    pub const TIMESTAMPTZ: u32 = 1184;
+    /// numeric
+    pub const NUMERIC: u32 = 1700;
+    /// uuid
+    pub const UUID: u32 = 2950;
+}
+
+/// How a value is written: the protocol's format codes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// As text.
+    Text,
+    /// As the type's send function has it.
+    Binary,
+}
+
+impl Format {
+    /// From its code.
+    pub fn from_code(code: i16) -> Option<Self> {
+        match code {
+            0 => Some(Self::Text),
+            1 => Some(Self::Binary),
+            _ => None,
+        }
+    }
+}
+
+/// The value as text, if its form is known. Text as it is; binary numbers and identifiers as the server would write them.
+pub fn as_text(type_oid: u32, format: Format, value: &[u8]) -> Option<String> {
+    if format == Format::Text {
+        return String::from_utf8(value.to_vec()).ok();
+    }
+    Some(match type_oid {
+        oid::BOOL => if value == [0] { "f" } else { "t" }.to_owned(),
+        oid::INT2 => i16::from_be_bytes(value.try_into().ok()?).to_string(),
+        oid::INT4 => i32::from_be_bytes(value.try_into().ok()?).to_string(),
+        oid::INT8 => i64::from_be_bytes(value.try_into().ok()?).to_string(),
+        oid::OID => u32::from_be_bytes(value.try_into().ok()?).to_string(),
+        oid::FLOAT4 => f32::from_be_bytes(value.try_into().ok()?).to_string(),
+        oid::FLOAT8 => f64::from_be_bytes(value.try_into().ok()?).to_string(),
+        oid::UUID => uuid(value.try_into().ok()?),
+        oid::NUMERIC => numeric(value)?,
+        oid::CHAR | oid::NAME | oid::TEXT | oid::JSON | oid::UNKNOWN | oid::BPCHAR | oid::VARCHAR => {
+            String::from_utf8(value.to_vec()).ok()?
+        }
+        _ => return None,
+    })
+}
+
+/// The value as it is recorded: as text where that is possible, else its bytes in base64, which nothing is lost by.
+pub fn recorded(type_oid: u32, format: Format, value: &[u8]) -> String {
+    as_text(type_oid, format, value).unwrap_or_else(|| format!("base64:{}", STANDARD.encode(value)))
+}
+
+fn uuid(bytes: [u8; 16]) -> String {
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+/// `numeric_send`: digits to the base of 10,000, the weight of the first, sign, digits behind the point.
+fn numeric(value: &[u8]) -> Option<String> {
+    let mut words = value.chunks_exact(2).filter_map(|pair| pair.try_into().ok()).map(i16::from_be_bytes);
+    let (count, weight, sign, scale) = (words.next()?, words.next()?, words.next()?.cast_unsigned(), words.next()?);
+    match sign {
+        0xC000 => return Some("NaN".to_owned()),
+        0xD000 => return Some("Infinity".to_owned()),
+        0xF000 => return Some("-Infinity".to_owned()),
+        _ => {}
+    }
+    let digits: Vec<i16> = words.collect();
+    if usize::try_from(count).ok()? != digits.len()
+        || digits.iter().any(|digit| !(0..10_000).contains(digit))
+        || !(0..=0x3FFF).contains(&scale)
+    {
+        return None;
+    }
+    let digit = |at: i32| usize::try_from(at).ok().and_then(|at| digits.get(at)).copied().unwrap_or(0);
+    let weight = i32::from(weight);
+    let mut text = String::from(if sign == 0x4000 { "-" } else { "" });
+    if weight < 0 {
+        text.push('0');
+    }
+    for at in 0..=weight {
+        let _ = if at == 0 { write!(text, "{}", digit(at)) } else { write!(text, "{:04}", digit(at)) };
+    }
+    if scale > 0 {
+        let mut fraction = String::new();
+        let mut at = weight + 1;
+        while fraction.len() < usize::try_from(scale).ok()? {
+            let _ = write!(fraction, "{:04}", digit(at));
+            at += 1;
+        }
+        fraction.truncate(usize::try_from(scale).ok()?);
+        text.push('.');
+        text.push_str(&fraction);
+    }
+    Some(text)
+}
+
+/// The name of a built-in type, for eyes; else its object identifier.
+pub fn type_name(type_oid: u32) -> String {
+    let name = match type_oid {
+        0 | oid::UNKNOWN => "unknown",
+        oid::BOOL => "boolean",
+        oid::BYTEA => "bytea",
+        oid::INT8 => "bigint",
+        oid::INT2 => "smallint",
+        oid::INT4 => "integer",
+        oid::TEXT => "text",
+        oid::FLOAT4 => "real",
+        oid::FLOAT8 => "double precision",
+        oid::BPCHAR => "character",
+        oid::VARCHAR => "character varying",
+        oid::DATE => "date",
+        oid::TIMESTAMP => "timestamp",
+        oid::TIMESTAMPTZ => "timestamp with time zone",
+        oid::NUMERIC => "numeric",
+        oid::UUID => "uuid",
+        other => return format!("oid:{other}"),
+    };
+    name.to_owned()
+}
+
+#[cfg(test)]
+mod tests;
