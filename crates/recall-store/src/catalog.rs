@@ -408,8 +408,9 @@ impl Catalog {
                 transaction.execute("DELETE FROM row WHERE kind = ?", [kind.number()])?;
             }
             if plan.rewrite.strays {
-                transaction.execute("DELETE FROM row WHERE kind NOT IN (1, 2, 3, 4, 5, 6, 7, 8, 9)", [])?;
-                transaction.execute("DELETE FROM head WHERE kind NOT IN (1, 2, 3, 4, 5, 6, 7, 8, 9)", [])?;
+                let last = Kind::ALL.map(Kind::number).into_iter().max();
+                transaction.execute("DELETE FROM row WHERE kind NOT BETWEEN 1 AND ?", [last])?;
+                transaction.execute("DELETE FROM head WHERE kind NOT BETWEEN 1 AND ?", [last])?;
             }
             let mut put = transaction.prepare_cached("INSERT OR REPLACE INTO row (kind, key, value) VALUES (?, ?, ?)")?;
             for row in &plan.rows {

@@ -32,11 +32,20 @@ pub const FRESH_LIMIT: u64 = 3 * 262_144;
 /// gathers, and room for a disk that is slow.
 pub const FRESH_BYTES: u64 = 512 << 20;
 
-/// What kind of record it is: decides who gets the last room on a full disk.
+/// Events above `FRESH_LIMIT` that gateways may still bring, so that senders who flood the trail stop no statement.
+pub const GATEWAY_FRESH: u64 = 262_144;
+
+/// The same above `FRESH_BYTES`.
+pub const GATEWAY_FRESH_BYTES: u64 = 128 << 20;
+
+/// What kind of record it is: decides who gets the last room in memory and on a full disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Events that senders bring.
     Ingest,
+    /// Records of what passes a gateway. They have room in memory that senders can't take, and none on a full disk: the statement fails, and
+    /// what is left there stays with those who put things right. This process made their ids, at random.
+    Gateway,
     /// Records of reads, of administration and of erasure. This process made their ids, at random.
     Duty,
 }

@@ -39,6 +39,8 @@ pub enum TrailKey {
     Runs,
     /// The MAC of search cursors.
     Cursor,
+    /// Salts of names that no user has.
+    Nobody,
 }
 
 impl TrailKey {
@@ -49,6 +51,7 @@ impl TrailKey {
             Self::Catalog => "catalog",
             Self::Runs => "runs",
             Self::Cursor => "cursor",
+            Self::Nobody => "nobody",
         }
     }
 }

@@ -66,6 +66,9 @@ pub enum Command {
     /// Create, list and revoke tokens
     #[command(subcommand)]
     Token(Token),
+    /// People who sign in at a gateway
+    #[command(subcommand)]
+    User(User),
     /// List, rotate, shred and export keys
     #[command(subcommand)]
     Keys(Keys),
@@ -354,6 +357,59 @@ pub struct TokenRevoke {
 
 #[derive(Args)]
 pub struct TargetOnly {
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Subcommand)]
+pub enum User {
+    /// Make a user, or a further secret for one; the secret is printed alone, once
+    #[command(
+        after_help = "Example:\n  recall user add 'Nora Quimby' --role nurse --gateway hospital --upstream-role reporting --expires 90d"
+    )]
+    Add(UserAdd),
+    /// List users, without their secrets
+    List(TargetOnly),
+    /// End all secrets of a user now, or one of them
+    #[command(after_help = "Example:\n  recall user remove 'Nora Quimby' --gateway hospital")]
+    Remove(UserRemove),
+}
+
+#[derive(Args)]
+pub struct UserAdd {
+    /// The user's name, by which the trail knows the person
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The role that policies see, any name; it grants nothing on the trail
+    #[arg(long)]
+    pub role: String,
+    /// The gateway; it need not be configured yet
+    #[arg(long, requires = "upstream_role")]
+    pub gateway: Option<String>,
+    /// Who the person is to the upstream server
+    #[arg(long, value_name = "PGROLE", requires = "gateway")]
+    pub upstream_role: Option<String>,
+    /// How long the secret works: 30m, 24h, 90d [default: 90d]
+    #[arg(long, value_name = "DURATION")]
+    pub expires: Option<String>,
+    /// The user exists with another role or upstream role: change them, for all of the user's secrets
+    #[arg(long)]
+    pub replace: bool,
+    #[command(flatten)]
+    pub target: Target,
+}
+
+#[derive(Args)]
+pub struct UserRemove {
+    /// The user's name
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// The gateway
+    #[arg(long)]
+    pub gateway: String,
+    /// End only this secret, as `user list --json` names it
+    #[arg(long, value_name = "ID")]
+    pub secret: Option<String>,
     #[command(flatten)]
     pub target: Target,
 }

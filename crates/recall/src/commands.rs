@@ -16,4 +16,5 @@ pub mod show;
 pub mod source;
 pub mod sql;
 pub mod token;
+pub mod user;
 pub mod verify;

@@ -1,6 +1,10 @@
 //! The configuration file `recall.toml`. Unknown keys are errors; secrets are named by file or command, never written here.
 //! Precedence: file, then `RECALL_*`, then flags. Relative paths are relative to the file.
 
+pub mod gateway;
+pub mod secret_file;
+pub mod upstream;
+
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -23,6 +27,7 @@ pub struct Config {
     pub server: Server,
     pub trail: Trail,
     pub log: Log,
+    pub gateway: gateway::Gateways,
 }
 
 /// `[server]`
@@ -65,6 +70,7 @@ impl Config {
         }
         let text = std::fs::read_to_string(path).map_err(|error| Failure::wrong(format!("{shown} cannot be read: {error}")))?;
         let mut config = Self::parse(&text).map_err(|problem| Failure::wrong(format!("{shown}: {problem}")))?;
+        config.gateway.require_offered().map_err(|problem| Failure::wrong(format!("{shown}: {problem}")))?;
         config.resolve(path.parent().unwrap_or(Path::new("")));
         Ok(config)
     }
@@ -84,6 +90,7 @@ impl Config {
         if let Some(listen) = config.server.listen {
             require_loopback(listen)?;
         }
+        config.gateway.check()?;
         Ok(config)
     }
 
@@ -91,6 +98,7 @@ impl Config {
         for path in [&mut self.trail.data, &mut self.trail.root_key_file, &mut self.trail.anchor_file].into_iter().flatten() {
             *path = base.join(&path);
         }
+        self.gateway.resolve(base);
     }
 }
 

@@ -16,3 +16,4 @@ pub mod sources;
 pub mod sql;
 pub mod tokens;
 pub mod tree;
+pub mod users;

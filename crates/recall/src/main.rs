@@ -9,6 +9,7 @@ mod config;
 mod duration;
 mod failure;
 mod folder;
+mod gateway;
 mod http;
 mod idempotency;
 mod identity;

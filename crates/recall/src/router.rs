@@ -3,11 +3,11 @@
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post};
 
 use crate::app::Shared;
 use crate::http::problem::Problem;
-use crate::http::{admit, authenticate, backup, events, integrity, keys, operations, permit, receipts, sources, sql, tokens, tree};
+use crate::http::{admit, authenticate, backup, events, integrity, keys, operations, permit, receipts, sources, sql, tokens, tree, users};
 use crate::identity::Permission::{self, Administer, CreateToken, Ingest, Operate};
 
 /// Who stands at the door.
@@ -89,7 +89,18 @@ pub fn routes() -> Vec<Route> {
             const { &[act("get", "recall.token.list", Administer), act("post", "recall.token.create", CreateToken)] },
             get(tokens::list).post(tokens::create),
         ),
-        closed("/v1/tokens/{id}", const { &[act("delete", "recall.token.revoke", Administer)] }, axum::routing::delete(tokens::revoke)),
+        closed("/v1/tokens/{id}", const { &[act("delete", "recall.token.revoke", Administer)] }, delete(tokens::revoke)),
+        closed(
+            "/v1/users",
+            const { &[act("get", "recall.user.list", Administer), act("post", "recall.user.create", Administer)] },
+            get(users::list).post(users::create),
+        ),
+        closed("/v1/users/{gateway}/{name}", const { &[act("delete", "recall.user.remove", Administer)] }, delete(users::remove)),
+        closed(
+            "/v1/users/{gateway}/{name}/secrets/{id}",
+            const { &[act("delete", "recall.user.secret.revoke", Administer)] },
+            delete(users::revoke),
+        ),
         closed("/v1/keys", const { &[act("get", "recall.key.list", Operate)] }, get(keys::list)),
         closed("/v1/keys/rotate-root", const { &[act("post", "recall.key.rotate", Administer)] }, post(keys::rotate_root)),
         closed("/v1/keys/shred", const { &[act("post", "recall.erasure", Administer)] }, post(keys::shred)),

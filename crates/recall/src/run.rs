@@ -2,7 +2,7 @@
 
 use crate::cli::{Cli, Command};
 use crate::commands::{
-    anchor, backup, config, doctor, ingest, init, keys, receipt, recover, restore, search, serve, show, source, sql, token, verify,
+    anchor, backup, config, doctor, ingest, init, keys, receipt, recover, restore, search, serve, show, source, sql, token, user, verify,
 };
 use crate::failure::Failure;
 
@@ -19,6 +19,7 @@ pub fn run(arguments: Cli) -> Result<(), Failure> {
         Command::Receipt(options) => receipt::run(&options, json),
         Command::Verify(options) => verify::run(&options, json),
         Command::Token(command) => token::run(&command, json),
+        Command::User(command) => user::run(&command, json),
         Command::Keys(command) => keys::run(&command, json),
         Command::Source(command) => source::run(&command, json),
         Command::Doctor(folder) => doctor::run(&folder, json),

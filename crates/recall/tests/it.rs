@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 mod it {
+    pub mod cluster;
     pub mod harness;
 
     mod administration;
@@ -14,9 +15,11 @@ mod it {
     mod damage;
     mod flips;
     mod full_disk;
+    mod gateway;
     mod idempotency;
     mod lifecycle;
     mod outside;
     mod reading;
     mod tamper;
+    mod users;
 }

@@ -156,7 +156,7 @@ impl Section {
         let mut end = heads_bytes;
         for (at, frame) in frames.iter().enumerate() {
             out.set_position(end as u64);
-            let length = zstd.compress_to_buffer(*frame, &mut out).map_err(|_| SectionError::Compress)?;
+            let length = zstd.compress_to_buffer(frame, &mut out).map_err(|_| SectionError::Compress)?;
             end += length;
             let head = self.salts.len() + at * 4;
             let length = u32::try_from(length).map_err(|_| SectionError::Compress)?;

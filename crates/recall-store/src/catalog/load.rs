@@ -80,7 +80,7 @@ impl Catalog {
         self.conn.as_ref().ok_or_else(|| self.sqlite(rusqlite::Error::InvalidQuery))
     }
 
-    /// Reads all rows into memory and checks them against their heads. Rows of tokens and idempotency keys are used only where their
+    /// Reads all rows into memory and checks them against their heads. Rows of tokens, users and idempotency keys are used only where their
     /// head agrees: nobody is let in on the word of a row that may have been brought back. Damage to a kind that nothing is built on is
     /// named, and repaired by the next transaction: the rows that are whole are written under a new head.
     pub fn load(&mut self) -> Result<Loaded, CatalogError> {
@@ -96,7 +96,7 @@ impl Catalog {
             let (expected, mut head) = (expected.unwrap_or(0), head.unwrap_or_default());
             if self.sum(&cache, kind) != (Head { version: 0, ..head }) || expected != head.version {
                 findings.of_kind(kind, "rows", "a row is missing, was changed, or is an older one");
-                if let (Kind::Token | Kind::Idempotency, Some(rows)) = (kind, cache.rows.get_mut(position)) {
+                if let (Kind::Token | Kind::User | Kind::Idempotency, Some(rows)) = (kind, cache.rows.get_mut(position)) {
                     rows.clear();
                 }
             }

@@ -7,7 +7,7 @@ use crate::seams::Random;
 use crate::secret::Key32;
 
 /// How many kinds there are.
-pub(super) const KINDS: usize = 9;
+pub(super) const KINDS: usize = 10;
 
 /// What a row is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub enum Kind {
     Erasure = 8,
     /// A setting.
     Setting = 9,
+    /// Somebody who may sign in at a gateway.
+    User = 10,
 }
 
 impl Kind {
@@ -45,6 +47,7 @@ impl Kind {
         Self::Idempotency,
         Self::Erasure,
         Self::Setting,
+        Self::User,
     ];
 
     /// Does something else stand on its rows, so that without one of them the trail can't go on? The runs of seen ids are made again out
@@ -65,6 +68,7 @@ impl Kind {
             Self::Idempotency => "idempotency key",
             Self::Erasure => "erasure",
             Self::Setting => "setting",
+            Self::User => "user",
         }
     }
 

@@ -1,11 +1,15 @@
 //! The state row: what every commit writes (`docs/format.md` section 4).
 //!
 //! Size (8) || next id (8) || epoch length (1) || epoch || number of hashes (1) || hashes (32 each) || the version of each kind's head
-//! (8 each). With the versions in it, one kind's rows and head can't be set back to an older day while the tree stays where it is.
+//! (8 each). With the versions in it, one kind's rows and head can't be set back to an older day while the tree stays where it is. A row that
+//! was written before a kind came into being ends before its version, which is 0 then: it has no rows.
 
 use recall_log::merkle::{Frontier, Hash};
 
 use super::row::KINDS;
+
+/// The kinds that every trail has had from its beginning; those after them came later.
+const FIRST_KINDS: usize = 9;
 
 /// How far the trail has come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +60,10 @@ impl State {
             rest = after;
         }
         let mut versions = [0; KINDS];
-        for version in &mut versions {
+        for (position, version) in versions.iter_mut().enumerate() {
+            if position >= FIRST_KINDS && rest.is_empty() {
+                break;
+            }
             (*version, rest) = take_u64(rest)?;
         }
         let frontier = Frontier::from_parts(size, hashes).ok()?;

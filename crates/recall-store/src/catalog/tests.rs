@@ -231,6 +231,8 @@ fn damage_that_nothing_is_built_on_is_named_dropped_and_repaired() {
         ("UPDATE head SET value = zeroblob(80) WHERE kind = 6", Kind::Source, 2),
         ("UPDATE row SET value = zeroblob(80) WHERE kind = 5", Kind::Token, 0),
         ("UPDATE row SET value = zeroblob(80) WHERE kind = 7", Kind::Idempotency, 0),
+        ("UPDATE row SET value = zeroblob(80) WHERE kind = 10", Kind::User, 0),
+        ("UPDATE head SET value = zeroblob(80) WHERE kind = 10", Kind::User, 0),
         ("UPDATE row SET value = zeroblob(80) WHERE kind = 4", Kind::Run, 0),
         ("INSERT INTO row SELECT 77, key, value FROM row WHERE kind = 9", Kind::Setting, 1),
         ("INSERT INTO head SELECT 77, value FROM head WHERE kind = 9", Kind::Setting, 1),
@@ -239,7 +241,7 @@ fn damage_that_nothing_is_built_on_is_named_dropped_and_repaired() {
     for (sql, kind, left) in tamper {
         let shelf = Shelf::new();
         let mut catalog = shelf.create();
-        let all = [Kind::Run, Kind::Token, Kind::Source, Kind::Idempotency, Kind::Setting, Kind::Segment];
+        let all = [Kind::Run, Kind::Token, Kind::Source, Kind::Idempotency, Kind::Setting, Kind::User, Kind::Segment];
         let mut change = rows(all.iter().map(|kind| RowChange::put(*kind, "a", *b"1")).collect());
         change.rows.push(RowChange::put(Kind::Source, "b", *b"2"));
         catalog.apply(Step::CatalogWrite, &change, &mut state(1)).unwrap();
@@ -268,23 +270,26 @@ fn damage_that_nothing_is_built_on_is_named_dropped_and_repaired() {
 
 #[test]
 fn a_kind_that_is_set_back_with_its_head_shows_and_lets_nobody_in() {
-    let shelf = Shelf::new();
-    let mut catalog = shelf.create();
-    catalog.apply(Step::CatalogWrite, &rows(vec![put("revoked", "1")]), &mut state(1)).unwrap();
-    drop(catalog);
-    let old = shelf.place.path().join("old.sqlite");
-    std::fs::copy(shelf.path(), &old).unwrap();
-    let (mut catalog, loaded) = shelf.open();
-    catalog.apply(Step::CatalogWrite, &rows(vec![RowChange::remove(Kind::Token, "revoked")]), &mut loaded.state.unwrap()).unwrap();
-    drop(catalog);
-    let conn = Connection::open(shelf.path()).unwrap();
-    conn.execute("ATTACH ? AS old", [old.to_str().unwrap()]).unwrap();
-    conn.execute("INSERT OR REPLACE INTO row SELECT * FROM old.row WHERE kind = 5", []).unwrap();
-    conn.execute("INSERT OR REPLACE INTO head SELECT * FROM old.head WHERE kind = 5", []).unwrap();
-    drop(conn);
-    let (catalog, loaded) = shelf.open();
-    assert_ne!(loaded.damage, []);
-    assert_eq!(catalog.rows().get(Kind::Token, "revoked"), None);
+    for kind in [Kind::Token, Kind::User] {
+        let shelf = Shelf::new();
+        let mut catalog = shelf.create();
+        let revoked = rows(vec![RowChange::put(kind, "revoked", *b"1")]);
+        catalog.apply(Step::CatalogWrite, &revoked, &mut state(1)).unwrap();
+        drop(catalog);
+        let old = shelf.place.path().join("old.sqlite");
+        std::fs::copy(shelf.path(), &old).unwrap();
+        let (mut catalog, loaded) = shelf.open();
+        catalog.apply(Step::CatalogWrite, &rows(vec![RowChange::remove(kind, "revoked")]), &mut loaded.state.unwrap()).unwrap();
+        drop(catalog);
+        let conn = Connection::open(shelf.path()).unwrap();
+        conn.execute("ATTACH ? AS old", [old.to_str().unwrap()]).unwrap();
+        conn.execute("INSERT OR REPLACE INTO row SELECT * FROM old.row WHERE kind = ?", [kind.number()]).unwrap();
+        conn.execute("INSERT OR REPLACE INTO head SELECT * FROM old.head WHERE kind = ?", [kind.number()]).unwrap();
+        drop(conn);
+        let (catalog, loaded) = shelf.open();
+        assert_ne!(loaded.damage, []);
+        assert_eq!(catalog.rows().get(kind, "revoked"), None);
+    }
 }
 
 #[test]
@@ -333,8 +338,11 @@ fn state_is_read_as_written_and_nothing_else_is() {
     for size in [0, 1, 2, 255, 256, 1000] {
         let state = State { next_id: u64::MAX, epoch: "2026-11".to_owned(), ..state(size) };
         let bytes = state.encode();
+        // Before there were users, the row ended before their version.
+        let without_users = bytes.len() - 8;
+        assert_eq!(State::decode(&bytes[..without_users]).as_ref(), Some(&state));
         assert_eq!(State::decode(&bytes), Some(state));
-        for length in 0..bytes.len() {
+        for length in (0..bytes.len()).filter(|length| *length != without_users) {
             assert_eq!(State::decode(&bytes[..length]), None);
         }
         assert_eq!(State::decode(&[bytes.as_slice(), &[0]].concat()), None);

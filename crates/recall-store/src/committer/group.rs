@@ -97,7 +97,7 @@ impl Group {
         let failed = |what: &dyn ToString| CommitError::Failed(what.to_string());
         let seen = match known.dedupe.check(batch.identities()) {
             // The ids of these records are made here, at random: what can't be looked up is new, and no damage stops them.
-            Err(_) if known.class == Class::Duty => vec![None; batch.len()],
+            Err(_) if known.class != Class::Ingest => vec![None; batch.len()],
             other => other.map_err(|error| CommitError::Repeats(error.to_string()))?,
         };
         let first_index = self.next;

@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::{Class, CommitError, Done, FRESH_LIMIT, Outcome, Rest, Submission, Worker};
+use super::{Class, CommitError, Done, FRESH_LIMIT, GATEWAY_FRESH, Outcome, Rest, Submission, Worker};
 
 /// Bytes of events that may wait (`docs/format.md` section 11).
 pub const QUEUE_BYTES: usize = 96 << 20;
-/// Room above the budget for records that must not wait behind senders.
+/// Room above that for records of gateways.
+pub(super) const GATEWAY_BYTES: usize = 16 << 20;
+/// Room above both for records of reads, of administration and of erasure.
 const DUTY_BYTES: usize = 16 << 20;
 /// Bytes that one commit takes at most, which bounds how long the others wait.
 const GROUP_BYTES: usize = 32 << 20;
@@ -80,9 +82,24 @@ impl Job {
 
     fn budget(&self) -> usize {
         match self {
-            Self::Submit(submitted) if submitted.submission.class == Class::Ingest => QUEUE_BYTES,
-            Self::Submit(_) => QUEUE_BYTES + DUTY_BYTES,
+            Self::Submit(submitted) => match submitted.submission.class {
+                Class::Ingest => QUEUE_BYTES,
+                Class::Gateway => QUEUE_BYTES + GATEWAY_BYTES,
+                Class::Duty => QUEUE_BYTES + GATEWAY_BYTES + DUTY_BYTES,
+            },
             Self::Call(_) => usize::MAX,
+        }
+    }
+
+    /// The backlog at which it is refused.
+    fn backlog(&self) -> u64 {
+        match self {
+            Self::Submit(submitted) => match submitted.submission.class {
+                Class::Ingest => FRESH_LIMIT,
+                Class::Gateway => FRESH_LIMIT + GATEWAY_FRESH,
+                Class::Duty => u64::MAX,
+            },
+            Self::Call(_) => u64::MAX,
         }
     }
 }
@@ -135,7 +152,7 @@ impl Queue {
         let size_bytes = job.size_bytes();
         let refused = {
             let mut waiting = self.lock();
-            let backlog = job.budget() == QUEUE_BYTES && self.backlog.load(Ordering::Relaxed) >= FRESH_LIMIT;
+            let backlog = self.backlog.load(Ordering::Relaxed) >= job.backlog();
             // One submission always fits into an empty queue, whatever its size.
             let full = !waiting.jobs.is_empty() && waiting.size_bytes.saturating_add(size_bytes) > job.budget();
             if waiting.closed || (waiting.draining && matches!(job, Job::Submit(_))) {

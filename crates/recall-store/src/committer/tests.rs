@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::group::{Group, Known, Placed};
-use super::queue::{Job, Queue};
+use super::queue::{GATEWAY_BYTES, Job, Queue};
 use super::*;
 use crate::catalog::Kind;
 use crate::dedupe::{Dedupe, Lost};
@@ -51,6 +51,23 @@ fn a_backlog_stops_ingest_at_its_limit_and_no_duty() {
     queue.push(weighing(1, Class::Ingest, &closed)).unwrap();
     queue.report(FRESH_LIMIT, false);
     assert_eq!(queue.push(weighing(1, Class::Ingest, &closed)), Err(SubmitError::Busy));
+    queue.push(weighing(1, Class::Duty, &closed)).unwrap();
+}
+
+#[test]
+fn gateways_have_room_that_senders_cannot_take_and_no_more() {
+    let queue = Queue::default();
+    let closed = Arc::default();
+    queue.push(weighing(QUEUE_BYTES, Class::Ingest, &closed)).unwrap();
+    assert_eq!(queue.push(weighing(1, Class::Ingest, &closed)), Err(SubmitError::Busy));
+    queue.push(weighing(GATEWAY_BYTES, Class::Gateway, &closed)).unwrap();
+    assert_eq!(queue.push(weighing(1, Class::Gateway, &closed)), Err(SubmitError::Busy));
+    queue.push(weighing(1, Class::Duty, &closed)).unwrap();
+    let queue = Queue::default();
+    queue.report(FRESH_LIMIT + GATEWAY_FRESH - 1, false);
+    queue.push(weighing(1, Class::Gateway, &closed)).unwrap();
+    queue.report(FRESH_LIMIT + GATEWAY_FRESH, false);
+    assert_eq!(queue.push(weighing(1, Class::Gateway, &closed)), Err(SubmitError::Busy));
     queue.push(weighing(1, Class::Duty, &closed)).unwrap();
 }
 
@@ -136,7 +153,7 @@ fn a_submission_that_fails_leaves_the_group_as_it_was() {
 }
 
 #[test]
-fn where_repeats_cannot_be_told_only_records_of_duty_are_taken() {
+fn where_repeats_cannot_be_told_only_records_whose_ids_were_made_here_are_taken() {
     let bench = Bench::new();
     let dedupe = Dedupe::open(bench.path(), vec![], &bench.keys, 1 << 20).unwrap();
     dedupe.insert(0, bench.batch(0..1).identities());
@@ -145,8 +162,10 @@ fn where_repeats_cannot_be_told_only_records_of_duty_are_taken() {
     let mut group = Group::new(1);
     assert!(matches!(group.add(vec![bench.batch([1])], &known(&dedupe, &leaf)), Err(CommitError::Repeats(_))));
     assert_eq!(group.add(vec![bench.batch([0])], &known(&dedupe, &leaf)).unwrap()[0].status, Status::Duplicate);
-    let duty = Known { class: Class::Duty, ..known(&dedupe, &leaf) };
-    assert_eq!(group.add(vec![bench.batch([1])], &duty).unwrap()[0].index, 1);
+    for (class, index) in [(Class::Duty, 1), (Class::Gateway, 2)] {
+        let own = Known { class, ..known(&dedupe, &leaf) };
+        assert_eq!(group.add(vec![bench.batch([index])], &own).unwrap()[0].index, index);
+    }
 }
 
 #[test]

@@ -9,7 +9,7 @@ use recall_log::time::Timestamp;
 
 use super::group::{Group, Known, Placed};
 use super::queue::{Job, Queue, Submitted};
-use super::{Class, CommitError, FRESH_BYTES, FRESH_LIMIT, Outcome, Rest};
+use super::{Class, CommitError, FRESH_BYTES, FRESH_LIMIT, GATEWAY_FRESH, GATEWAY_FRESH_BYTES, Outcome, Rest};
 use crate::batch::Packer;
 use crate::catalog::{ApplyError, Catalog, Change, Kind, RowChange, State};
 use crate::columns::Column;
@@ -121,7 +121,7 @@ impl Worker {
         let full = self.full_since.is_some() && !self.has_room_again();
         queue.report(self.backlog(), full);
         if full {
-            group = refuse_ingest(group);
+            group = keep_duty(group);
         }
         let Some(Draft { members, placed, mut state, change }) = self.draft(group) else { return };
         let applied = self.apply(&change, &mut state);
@@ -147,10 +147,14 @@ impl Worker {
         }
     }
 
-    /// Events that wait for a segment or for publication; at the limit where they take too much memory, however few they are.
+    /// Events that wait for a segment or for publication; at a limit where they take too much memory, however few they are.
     fn backlog(&self) -> u64 {
         let events = self.parts.backlog.max(self.publication.waiting());
-        if self.snapshots.load().fresh_bytes() >= FRESH_BYTES { events.max(FRESH_LIMIT) } else { events }
+        match self.snapshots.load().fresh_bytes() {
+            bytes if bytes >= FRESH_BYTES + GATEWAY_FRESH_BYTES => events.max(FRESH_LIMIT + GATEWAY_FRESH),
+            bytes if bytes >= FRESH_BYTES => events.max(FRESH_LIMIT),
+            _ => events,
+        }
     }
 
     /// Writes a commit, out of the reserve where the disk is full.
@@ -391,9 +395,10 @@ impl Worker {
     }
 }
 
-fn refuse_ingest(group: Vec<Submitted>) -> Vec<Submitted> {
-    let (ingest, duty): (Vec<_>, Vec<_>) = group.into_iter().partition(|submitted| submitted.submission.class == Class::Ingest);
-    ingest.into_iter().for_each(|submitted| submitted.reply.send(Err(CommitError::DiskFull)));
+/// On a full disk only records of reads, of administration and of erasure go on.
+fn keep_duty(group: Vec<Submitted>) -> Vec<Submitted> {
+    let (duty, others): (Vec<_>, Vec<_>) = group.into_iter().partition(|submitted| submitted.submission.class == Class::Duty);
+    others.into_iter().for_each(|submitted| submitted.reply.send(Err(CommitError::DiskFull)));
     duty
 }
 

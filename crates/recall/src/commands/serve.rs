@@ -16,12 +16,16 @@ use recall_store::trail::{Class, OpenError, Submission, Trail};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use crate::app::{App, Shared};
 use crate::cli::{Folder, LogFormat, Serve};
+use crate::config::gateway::Postgres;
 use crate::config::{Config, require_loopback};
 use crate::failure::Failure;
 use crate::folder::{Place, require_own, root_file, root_source};
+use crate::gateway::open::{self, Open};
 use crate::http::authenticate::record_counted;
 use crate::http::server;
 use crate::idempotency::Kept;
@@ -153,6 +157,7 @@ struct Settings {
     log_format: LogFormat,
     verify_every: Duration,
     segment_events: Option<u64>,
+    gateways: Vec<Postgres>,
 }
 
 /// File, then environment, then flags.
@@ -175,6 +180,7 @@ fn settings(options: &Serve) -> Result<Settings, Failure> {
         log_format: options.log_format.or(config.log.format).unwrap_or(LogFormat::Text),
         verify_every: Duration::from_secs(3_600 * u64::from(hours)),
         segment_events: config.trail.segment_events,
+        gateways: config.gateway.postgres,
     })
 }
 
@@ -191,7 +197,7 @@ pub fn run(options: &Serve, as_json: bool) -> Result<(), Failure> {
         output::note(&format!("recall: {damage}"));
     }
     let schedule = Schedule::start(Arc::clone(&app), settings.verify_every, running.runtime.handle().clone());
-    let served = running.block_on(serve(&app, running.router.clone(), settings.listen, as_json));
+    let served = running.block_on(serve(&app, running.router.clone(), &settings, as_json));
     schedule.stop();
     drop(app);
     let closed = running.close();
@@ -200,7 +206,8 @@ pub fn run(options: &Serve, as_json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn serve(app: &Shared, router: Router, listen: SocketAddr, as_json: bool) -> Result<(), Failure> {
+async fn serve(app: &Shared, router: Router, settings: &Settings, as_json: bool) -> Result<(), Failure> {
+    let listen = settings.listen;
     let taken = |error: std::io::Error| {
         Failure::unreachable(format!("{listen} cannot be listened on: {error}; choose another address with --listen"))
     };
@@ -209,14 +216,22 @@ async fn serve(app: &Shared, router: Router, listen: SocketAddr, as_json: bool) 
     let no_signals = |error: std::io::Error| Failure::unreachable(format!("signals cannot be waited for: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let gateways = open_gateways(app, &settings.gateways).await?;
     let url = format!("http://{address}");
     tracing::info!(%address, events = app.trail.size(), "listening");
     if as_json {
-        output::json(&serde_json::json!({"url": url}))?;
+        let gateways: serde_json::Map<String, serde_json::Value> =
+            gateways.iter().map(|gateway| (gateway.name.clone(), gateway.address.to_string().into())).collect();
+        output::json(&serde_json::json!({"url": url, "gateways": gateways}))?;
     } else {
+        for gateway in &gateways {
+            output::line(&format!("gateway {} takes PostgreSQL clients on {}", gateway.name, gateway.address))?;
+        }
         output::line(&format!("recall is ready on {url}"))?;
     }
     let chores = tokio::spawn(chores(Arc::clone(app)));
+    let (end_gateways, ended) = watch::channel(false);
+    let gateways: JoinSet<()> = gateways.into_iter().map(|gateway| gateway.serve(ended.clone())).collect();
     let stop = async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -227,9 +242,20 @@ async fn serve(app: &Shared, router: Router, listen: SocketAddr, as_json: bool) 
     if !server::serve(listener, router, stop).await {
         tracing::warn!("some requests did not finish in time and were ended");
     }
+    let _ = end_gateways.send(true);
+    gateways.join_all().await;
     chores.abort();
     record_counted(app, app.refused.take_counted(Timestamp::from_micros(i64::MAX))).await;
     Ok(())
+}
+
+/// All gateways, or none: whoever configures one counts on what passes it being recorded.
+async fn open_gateways(app: &Shared, configured: &[Postgres]) -> Result<Vec<Open>, Failure> {
+    let mut gateways = Vec::with_capacity(configured.len());
+    for config in configured {
+        gateways.push(open::open(app, config).await?);
+    }
+    Ok(gateways)
 }
 
 /// Small regular work: refused attempts that were counted are recorded, what metrics gathered is put together, idempotency keys that ended

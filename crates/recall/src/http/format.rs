@@ -67,6 +67,18 @@ impl FromRequestParts<Shared> for Segment {
     }
 }
 
+/// Several variable segments of a path. What they name is looked up in memory, so that a long name is one that nothing has.
+pub struct Segments<T>(pub T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<Shared> for Segments<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &Shared) -> Result<Self, Problem> {
+        let read = Path::<T>::from_request_parts(parts, state).await;
+        read.map(|Path(segments)| Self(segments)).map_err(|_| Problem::bad_request("the path is not valid UTF-8"))
+    }
+}
+
 fn innermost(error: &dyn std::error::Error) -> String {
     let mut error = error;
     while let Some(source) = error.source() {

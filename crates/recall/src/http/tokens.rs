@@ -22,8 +22,8 @@ const SOURCE_BYTES: usize = 512;
 const FEED_EXPIRES_S: u64 = 90 * 86_400;
 /// How long a token of a person works where nothing is said, seconds: a week.
 const PERSON_EXPIRES_S: u64 = 7 * 86_400;
-/// Longest time that a token may work, seconds: a hundred years.
-const EXPIRES_S: u64 = 100 * 366 * 86_400;
+/// Longest time that a token or a secret may work, seconds: a hundred years.
+pub const EXPIRES_S: u64 = 100 * 366 * 86_400;
 
 /// The body of a creation.
 #[derive(Deserialize)]

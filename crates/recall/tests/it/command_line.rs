@@ -29,8 +29,8 @@ fn wrong_arguments_are_said_in_one_line() {
     assert!(done(&["--help"]).contains("Examples:"));
     assert!(done(&["--version"]).starts_with("recall "));
     for command in [
-        "init", "serve", "ingest", "search", "sql", "show", "receipt", "verify", "token", "keys", "source", "doctor", "config", "backup",
-        "restore", "recover",
+        "init", "serve", "ingest", "search", "sql", "show", "receipt", "verify", "token", "user", "keys", "source", "doctor", "config",
+        "backup", "restore", "recover",
     ] {
         assert!(!done(&[command, "--help"]).is_empty());
     }

@@ -136,6 +136,8 @@ impl Trail {
 pub struct Server {
     child: Child,
     pub url: String,
+    /// Where its gateways take clients, in the order of the configuration.
+    pub gateways: Vec<String>,
 }
 
 impl Server {
@@ -147,10 +149,17 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("recall is ready on ").unwrap_or_else(|| panic!("the server did not start: {line}")).to_owned();
-        Self { child, url }
+        let mut gateways = Vec::new();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let url = loop {
+            let line = lines.next().expect("the server did not start").unwrap();
+            match (line.strip_prefix("recall is ready on "), line.split_once(" takes PostgreSQL clients on ")) {
+                (Some(url), _) => break url.to_owned(),
+                (None, Some((_, address))) => gateways.push(address.to_owned()),
+                (None, None) => panic!("the server did not start: {line}"),
+            }
+        };
+        Self { child, url, gateways }
     }
 
     pub fn pid(&self) -> i32 {

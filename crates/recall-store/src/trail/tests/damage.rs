@@ -131,10 +131,10 @@ fn a_damaged_batch_below_the_signed_tree_is_named_and_its_events_are_not_stored_
 
 #[test]
 fn a_row_that_nothing_is_built_on_is_dropped_and_the_trail_goes_on() {
-    for kind in [5, 6, 7, 9] {
+    for kind in [5, 6, 7, 9, 10] {
         let stage = Stage::new();
         let trail = stage.open();
-        let kinds = [super::Kind::Token, super::Kind::Idempotency, super::Kind::Setting];
+        let kinds = [super::Kind::Token, super::Kind::Idempotency, super::Kind::Setting, super::Kind::User];
         let rows = kinds.map(|kind| super::RowChange::put(kind, "x", *b"1")).to_vec();
         trail.submit_and_wait(Submission { rows, ..ingest(&trail, 0..3) }).unwrap().unwrap();
         trail.publish_now().unwrap();

@@ -26,6 +26,8 @@ fn a_full_disk_takes_duties_from_the_reserve_and_recovers() {
     trail.submit_and_wait(duty(&trail, 0)).unwrap().unwrap();
     assert!(!reserve.exists());
     assert_eq!(store(&trail, 1..2), Err(CommitError::DiskFull));
+    let gateway = Submission::events(vec![batch(&trail, 1..2)], Class::Gateway);
+    assert_eq!(trail.submit_and_wait(gateway).unwrap(), Err(CommitError::DiskFull));
     trail.submit_and_wait(duty(&trail, 2)).unwrap().unwrap();
     assert_eq!(trail.not_ready().as_deref(), Some("the disk is full"));
 
