@@ -8,6 +8,7 @@ mod cancel;
 pub mod catalog;
 pub mod events;
 mod evidence;
+mod knowledge;
 pub mod login;
 mod names;
 mod outbox;
@@ -24,10 +25,9 @@ mod values;
 pub mod wire;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use recall_log::time::Timestamp;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
@@ -35,6 +35,7 @@ use tokio::task::JoinSet;
 use cancel::Cancels;
 use catalog::{Catalog, CatalogError, ColumnName, Mark};
 use events::About;
+use knowledge::Knowledge;
 use login::{Admitted, Came, Door, Refused};
 use reply::{Complaint, sqlstate};
 use session::Session;
@@ -46,8 +47,10 @@ use crate::seams::Seams;
 
 /// Sessions at once.
 pub const SESSIONS: usize = 10_000;
-/// How old the catalog of what is protected may be when a session begins, microseconds.
-const CATALOG_US: i64 = 5_000_000;
+/// How often the catalog of what is protected is read.
+const CATALOG: Duration = Duration::from_secs(5);
+/// How long after a change of definitions it is read again.
+const SETTLE: Duration = Duration::from_millis(50);
 /// How long sessions may take to end when the gateway stops.
 const STOP: Duration = Duration::from_secs(5);
 
@@ -61,7 +64,7 @@ pub struct Gateway {
     recorder: Arc<dyn Recorder>,
     seams: Seams,
     cancels: Arc<Cancels>,
-    catalog: Mutex<(Timestamp, Arc<Catalog>)>,
+    knowledge: Arc<Knowledge>,
     room: Arc<Semaphore>,
 }
 
@@ -84,7 +87,7 @@ impl Gateway {
             recorder,
             seams,
             cancels: Arc::default(),
-            catalog: Mutex::default(),
+            knowledge: Arc::default(),
             room: Arc::new(Semaphore::new(SESSIONS)),
         };
         match gateway.load_catalog().await {
@@ -99,6 +102,8 @@ impl Gateway {
     /// Takes connections until `stop` says true, then ends sessions.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, stop: watch::Receiver<bool>) {
         let mut sessions = JoinSet::new();
+        let keeper = Arc::clone(&self);
+        let keeper = tokio::spawn(async move { keeper.keep_knowledge().await });
         let stopping = stopped(stop.clone());
         tokio::pin!(stopping);
         loop {
@@ -118,6 +123,7 @@ impl Gateway {
             }
         }
         drop(listener);
+        keeper.abort();
         let ended = async { while sessions.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP, ended).await.is_err() {
             tracing::warn!(gateway = self.door.gateway, "some sessions did not end in time");
@@ -180,10 +186,12 @@ impl Gateway {
             tracing::warn!(gateway = self.door.gateway, role = about.upstream_role, %error, "upstream did not let a session in");
             (sqlstate::UNREACHABLE, "the gateway could not sign in to the server behind it".to_owned())
         };
-        let catalog = self.catalog().await.map_err(|error| {
-            tracing::warn!(gateway = self.door.gateway, %error, "the upstream's catalog could not be read");
-            (sqlstate::UNREACHABLE, "the gateway could not read the catalog of the server behind it".to_owned())
-        })?;
+        if !self.knowledge.now().1 {
+            self.load_catalog().await.map_err(|error| {
+                tracing::warn!(gateway = self.door.gateway, %error, "the upstream's catalog could not be read");
+                (sqlstate::UNREACHABLE, "the gateway could not read the catalog of the server behind it".to_owned())
+            })?;
+        }
         let upstream = self.target.connect(&about.upstream_role, startup, &self.seams).await.map_err(unreachable)?;
         let registered = upstream.key.map(|key| Cancels::register(&self.cancels, key, &self.seams));
         let mut told = Vec::new();
@@ -196,7 +204,7 @@ impl Gateway {
             });
         }
         wire::write(&mut told, b'Z', |out| out.push(b'I'));
-        let session = Session::begin(Arc::clone(about), self.seams.clone(), catalog, Arc::clone(&self.recorder), &told)
+        let session = Session::begin(Arc::clone(about), self.seams.clone(), Arc::clone(&self.knowledge), Arc::clone(&self.recorder), &told)
             .map_err(|over| (sqlstate::RECORD, over.to_string()))?;
         Ok(Begun { session, upstream: upstream.talk.stream, registered, room })
     }
@@ -234,31 +242,27 @@ impl Gateway {
         }
     }
 
-    /// What is protected, as of a moment ago.
-    async fn catalog(&self) -> Result<Arc<Catalog>, CatalogError> {
-        let now = self.seams.now();
-        {
-            let held = self.catalog.lock().unwrap_or_else(PoisonError::into_inner);
-            if now.micros().saturating_sub(held.0.micros()) < CATALOG_US {
-                return Ok(Arc::clone(&held.1));
+    /// Reads the upstream's catalog again every few seconds, and when definitions have changed.
+    async fn keep_knowledge(&self) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(CATALOG) => {}
+                // A statement that is on its way has run a moment later; what it changes later still the next reading finds.
+                () = self.knowledge.wait() => tokio::time::sleep(SETTLE).await,
+            }
+            if let Err(error) = self.load_catalog().await {
+                tracing::warn!(gateway = self.door.gateway, %error, "the upstream's catalog could not be read");
             }
         }
-        self.load_catalog().await
     }
 
-    async fn load_catalog(&self) -> Result<Arc<Catalog>, CatalogError> {
-        let now = self.seams.now();
-        let catalog = match self.protected.is_empty() {
-            true => Catalog::default(),
-            false => {
-                let startup = Startup { database: self.target.database.clone(), ..Startup::default() };
-                let mut upstream = self.target.connect(&self.role, &startup, &self.seams).await?;
-                Catalog::load(&mut upstream, &self.protected).await?
-            }
-        };
-        let catalog = Arc::new(catalog);
-        *self.catalog.lock().unwrap_or_else(PoisonError::into_inner) = (now, Arc::clone(&catalog));
-        Ok(catalog)
+    async fn load_catalog(&self) -> Result<(), CatalogError> {
+        let changes = self.knowledge.changes();
+        let startup = Startup { database: self.target.database.clone(), ..Startup::default() };
+        let mut upstream = self.target.connect(&self.role, &startup, &self.seams).await?;
+        let catalog = Catalog::load(&mut upstream, &self.protected).await?;
+        self.knowledge.read(catalog, changes);
+        Ok(())
     }
 }
 

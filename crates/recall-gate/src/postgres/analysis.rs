@@ -23,6 +23,7 @@ use pg_query::ParserOptions;
 use pg_query::protobuf as pb;
 
 pub use denial::Denial;
+pub use functions::reads_only;
 pub use redact::{Redacted, redact};
 
 /// A longer text is not understood.

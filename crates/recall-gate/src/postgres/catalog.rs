@@ -7,6 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::analysis::reads_only;
 use super::upstream::{Upstream, UpstreamError};
 
 /// A column that names subjects, or holds health information, as the configuration has it: `[schema.]table.column`.
@@ -54,6 +55,9 @@ pub struct Catalog {
     touching: HashSet<String>,
     /// All relations that were there.
     known: HashSet<u32>,
+    /// Names of relations that are read without running anything but built-in functions that change nothing. None where built-in names may
+    /// mean other functions, so that no text proves anything.
+    quiet: Option<HashSet<String>>,
 }
 
 impl Catalog {
@@ -70,6 +74,13 @@ impl Catalog {
     /// Was the relation there? One that was made since may be a view of anything.
     pub fn knows(&self, relation: u32) -> bool {
         self.known.contains(&relation)
+    }
+
+    /// Are all of these, written with or without a schema, read without running code that might change something? What a statement's text
+    /// proves holds for such relations alone.
+    pub fn are_quiet(&self, tables: &[String]) -> bool {
+        let Some(quiet) = &self.quiet else { return false };
+        tables.iter().all(|table| table.rsplit('.').next().is_some_and(|name| quiet.contains(name)))
     }
 
     /// Is nothing protected?
@@ -97,12 +108,22 @@ impl Catalog {
             marks.entry(*by_name.get(name).ok_or_else(absent)?).or_default().insert(mark.clone());
         }
         let mut flows = inherited(&pairs(&upstream.rows(CHILDREN).await?)?, &by_name);
-        flows.extend(viewed(&upstream.rows(VIEWS).await?)?);
+        let views = upstream.rows(VIEWS).await?;
+        flows.extend(viewed(&views)?);
         spread(&mut marks, &flows);
+        let quiet = match upstream.rows(TRAPS).await?.is_empty() {
+            true => {
+                let mut avoided = loud(&views, &functions(&upstream.rows(FUNCTIONS).await?));
+                avoided.extend(upstream.rows(GUARDED).await?.iter().filter_map(|row| row.first()?.as_deref()?.parse::<u32>().ok()));
+                let avoided = touching(avoided, &pairs(&upstream.rows(READING).await?)?);
+                Some(quiet(&names, &avoided))
+            }
+            false => None,
+        };
         let reading = pairs(&upstream.rows(READING).await?)?;
         let marked = marks.keys().map(|(relation, _)| *relation).collect();
         let touching = touching(marked, &reading).into_iter().filter_map(|oid| names.get(&oid).cloned()).collect();
-        Ok(Self { marks, touching, known: names.into_keys().collect() })
+        Ok(Self { marks, touching, known: names.into_keys().collect(), quiet })
     }
 }
 
@@ -132,6 +153,45 @@ const READING: &str = "SELECT DISTINCT d.refobjid, r.ev_class FROM pg_catalog.pg
     WHERE d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
     AND d.refobjid <> r.ev_class UNION SELECT inhparent, inhrelid FROM pg_catalog.pg_inherits \
     UNION SELECT inhrelid, inhparent FROM pg_catalog.pg_inherits";
+
+const FUNCTIONS: &str = "SELECT oid, proname FROM pg_catalog.pg_proc WHERE pronamespace = 'pg_catalog'::pg_catalog.regnamespace";
+/// Relations whose reading runs a policy, or asks another server.
+const GUARDED: &str = "SELECT oid FROM pg_catalog.pg_class WHERE relrowsecurity OR relkind = 'f'";
+/// What makes a text mean something else than it says: functions that share a built-in one's name or can be called like a column,
+/// operators, casts and domains with code of their own.
+const TRAPS: &str = "(SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_proc b ON b.proname = p.proname \
+    WHERE p.oid >= 16384 AND b.pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND b.oid < 16384 LIMIT 1) \
+    UNION ALL (SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0] \
+    WHERE p.oid >= 16384 AND p.pronargs = 1 AND t.typtype = 'c' LIMIT 1) \
+    UNION ALL (SELECT 1 FROM pg_catalog.pg_operator WHERE oid >= 16384 LIMIT 1) \
+    UNION ALL (SELECT 1 FROM pg_catalog.pg_cast WHERE oid >= 16384 AND castfunc <> 0 LIMIT 1) \
+    UNION ALL (SELECT 1 FROM pg_catalog.pg_constraint WHERE oid >= 16384 AND contypid <> 0 LIMIT 1)";
+
+/// Built-in functions that change nothing.
+fn functions(rows: &[Vec<Option<String>>]) -> HashSet<&str> {
+    let quiet = |row: &'_ Vec<Option<String>>| matches!(row.as_slice(), [_, Some(name)] if reads_only(name));
+    rows.iter().filter(|row| quiet(row)).filter_map(|row| row.first()?.as_deref()).collect()
+}
+
+/// Views whose rule calls a function that is not among these.
+fn loud(views: &[Vec<Option<String>>], functions: &HashSet<&str>) -> HashSet<u32> {
+    let calls = |action: &str| {
+        [" :funcid ", " :opfuncid ", " :aggfnoid ", " :winfnoid "]
+            .iter()
+            .any(|field| action.split(field).skip(1).any(|rest| !rest.split_whitespace().next().is_some_and(|oid| functions.contains(oid))))
+    };
+    let loud = views.iter().filter_map(|row| match row.as_slice() {
+        [Some(view), Some(action)] if calls(action) => view.parse().ok(),
+        _ => None,
+    });
+    loud.collect()
+}
+
+/// Names that none of the avoided relations bears.
+fn quiet(names: &HashMap<u32, String>, avoided: &HashSet<u32>) -> HashSet<String> {
+    let avoided: HashSet<&String> = avoided.iter().filter_map(|oid| names.get(oid)).collect();
+    names.values().filter(|name| !avoided.contains(name)).cloned().collect()
+}
 
 fn pairs(rows: &[Vec<Option<String>>]) -> Result<Vec<(u32, u32)>, CatalogError> {
     let pair = |row: &Vec<Option<String>>| match row.as_slice() {
@@ -246,6 +306,7 @@ impl Catalog {
             marks: subjects.iter().map(|place| (*place, BTreeSet::from([Mark::Subject]))).collect(),
             touching: touching.iter().map(|name| (*name).to_owned()).collect(),
             known: subjects.iter().map(|(relation, _)| *relation).collect(),
+            quiet: Some(touching.iter().map(|name| (*name).to_owned()).collect()),
         }
     }
 }

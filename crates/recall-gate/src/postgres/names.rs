@@ -15,7 +15,7 @@ pub const MOST: usize = 65_536;
 #[derive(Clone)]
 pub enum Act {
     /// A statement is made, or made anew where it has no name.
-    Statement(Vec<u8>, Arc<Statement>),
+    Statement(Vec<u8>, Known),
     /// A portal is made.
     Portal(Vec<u8>, Arc<Portal>),
     /// A statement goes.
@@ -28,16 +28,24 @@ pub enum Act {
     AllPortals,
 }
 
+/// A prepared statement, and how often code that can't be seen had run before it was prepared.
+#[derive(Clone)]
+pub struct Known {
+    /// The statement.
+    pub statement: Arc<Statement>,
+    doubts: u64,
+}
+
 #[derive(Clone, Default)]
 struct Set {
-    statements: HashMap<Vec<u8>, Arc<Statement>>,
+    statements: HashMap<Vec<u8>, Known>,
     portals: HashMap<Vec<u8>, Arc<Portal>>,
 }
 
 impl Set {
     fn apply(&mut self, act: &Act) {
         match act {
-            Act::Statement(name, statement) => drop(self.statements.insert(name.clone(), Arc::clone(statement))),
+            Act::Statement(name, statement) => drop(self.statements.insert(name.clone(), statement.clone())),
             Act::Portal(name, portal) => drop(self.portals.insert(name.clone(), Arc::clone(portal))),
             Act::CloseStatement(name) => drop(self.statements.remove(name)),
             Act::ClosePortal(name) => drop(self.portals.remove(name)),
@@ -52,12 +60,23 @@ impl Set {
 pub struct Names {
     sent: Set,
     held: Set,
+    doubts: u64,
 }
 
 impl Names {
-    /// The statement that a message sent now would mean.
-    pub fn statement(&self, name: &[u8]) -> Option<Arc<Statement>> {
-        self.sent.statements.get(name).cloned()
+    /// The statement that a message sent now would mean, and whether that is in doubt.
+    pub fn statement(&self, name: &[u8]) -> Option<(Arc<Statement>, bool)> {
+        self.sent.statements.get(name).map(|known| (Arc::clone(&known.statement), known.doubts < self.doubts))
+    }
+
+    /// A statement that is prepared now.
+    pub fn prepared(&self, name: &[u8], statement: Arc<Statement>) -> Act {
+        Act::Statement(name.to_vec(), Known { statement, doubts: self.doubts })
+    }
+
+    /// Code ran that can't be seen, and may have prepared other statements under names that are known.
+    pub fn doubt(&mut self, opaque: bool) {
+        self.doubts = self.doubts.saturating_add(u64::from(opaque));
     }
 
     /// The portal that a message sent now would mean.

@@ -23,6 +23,7 @@ use super::analysis::Strings;
 use super::catalog::Catalog;
 use super::events::{About, Asked, Ended};
 use super::evidence::{Columns, Page};
+use super::knowledge::Knowledge;
 use super::names::{Act, Names};
 use super::outbox::{Outbox, Ticket};
 use super::reply::{self, Complaint, sqlstate};
@@ -159,7 +160,11 @@ impl Owed {
 pub struct Session {
     about: Arc<About>,
     seams: Seams,
+    knowledge: Arc<Knowledge>,
+    /// What is known as of the last statement that began outside a transaction.
     catalog: Arc<Catalog>,
+    /// Definitions may have changed since.
+    outdated: bool,
     recorder: Arc<dyn Recorder>,
     durable: Arc<Durable>,
     /// Bytes from the client.
@@ -179,17 +184,23 @@ pub struct Session {
     leaving: bool,
     /// How upstream reads strings, as of what it has said.
     strings: Strings,
-    /// Code that can't be seen may have given a name to another statement.
-    doubtful: bool,
 }
 
 impl Session {
     /// A session whose login is done on both sides; `begun` are the bytes that tell the client so. Its login is recorded first.
-    pub fn begin(about: Arc<About>, seams: Seams, catalog: Arc<Catalog>, recorder: Arc<dyn Recorder>, begun: &[u8]) -> Result<Self, Over> {
+    pub fn begin(
+        about: Arc<About>,
+        seams: Seams,
+        knowledge: Arc<Knowledge>,
+        recorder: Arc<dyn Recorder>,
+        begun: &[u8],
+    ) -> Result<Self, Over> {
         let mut session = Self {
             about,
             seams,
-            catalog,
+            catalog: knowledge.now().0,
+            outdated: true,
+            knowledge,
             recorder,
             durable: Arc::default(),
             client: Inbox::default(),
@@ -203,7 +214,6 @@ impl Session {
             copying: false,
             leaving: false,
             strings: Strings::default(),
-            doubtful: false,
         };
         let about = Arc::clone(&session.about);
         let ticket = session.submit(&[about.login(session.seams.now())])?;
@@ -327,6 +337,7 @@ impl Session {
 
     /// Records that a statement is asked for. What is denied is recorded too, by the same event with its outcome.
     fn execution(&mut self, statement: &Arc<Statement>, portal: Option<Arc<Portal>>) -> Result<Box<Execution>, RecordError> {
+        self.look();
         let about = Arc::clone(&self.about);
         let now = self.seams.now();
         let request_id = self.seams.id();
@@ -339,7 +350,7 @@ impl Session {
             command: &statement.command,
             op: statement.op,
             fingerprint: &statement.fingerprint,
-            understood: statement.understood && !self.doubtful,
+            understood: statement.understood && !portal.as_ref().is_some_and(|portal| portal.doubtful),
             transaction: self.transaction,
         };
         let ticket = self.submit(&about.request(now, &asked))?;
@@ -355,6 +366,22 @@ impl Session {
         }))
     }
 
+    /// Takes what is known now, unless a transaction is open: it sees what it saw. While requests are under way their end is not known.
+    fn look(&mut self) {
+        let (catalog, known) = self.knowledge.now();
+        self.outdated = !known;
+        if self.transaction == b'I' && self.owed.is_empty() {
+            self.catalog = catalog;
+        } else {
+            self.outdated |= !Arc::ptr_eq(&self.catalog, &catalog) && *self.catalog != *catalog;
+        }
+    }
+
+    /// May the statement run before its record is durable? Its text must prove that it changes nothing, and what it reads must run nothing.
+    fn is_proven(&self, statement: &Statement) -> bool {
+        statement.read_only && !self.outdated && self.catalog.are_quiet(&statement.tables)
+    }
+
     /// Why the subjects of a statement can't all be in its result, as far as that is known before it.
     fn unresolved(&self, statement: &Statement) -> Option<&'static str> {
         if self.catalog.is_empty() {
@@ -362,6 +389,9 @@ impl Session {
         }
         if statement.opaque {
             return Some("the statement runs what cannot be seen");
+        }
+        if self.outdated {
+            return Some("definitions have changed since the gateway last read them");
         }
         (self.catalog.touches_any(&statement.tables) && statement.op != Op::Read)
             .then_some("the protocol does not show whose rows were changed")

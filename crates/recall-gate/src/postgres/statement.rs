@@ -37,6 +37,8 @@ pub struct Statement {
     pub read_only: bool,
     /// Why nobody may run it through a gateway.
     pub denied: Option<String>,
+    /// It may change tables, views or functions.
+    pub changes_definitions: bool,
     /// It may change what names of prepared statements stand for.
     pub changes_statements: bool,
     /// It may change what names of portals stand for.
@@ -52,6 +54,8 @@ pub struct Portal {
     pub statement: Arc<Statement>,
     /// Parameters by position: the type's name and the value.
     pub parameters: Vec<(String, Option<String>)>,
+    /// Code that can't be seen ran since the statement was prepared, and may have given its name to another.
+    pub doubtful: bool,
     /// What it returns, once upstream has said so. It is kept no longer than the portal.
     pub columns: OnceLock<Arc<Columns>>,
 }
@@ -84,6 +88,7 @@ impl Statement {
             opaque: analysis.opaque(),
             read_only: analysis.read_only(),
             denied: analysis.denied().map(|denied| denied.sentence().to_owned()),
+            changes_definitions: parts.iter().any(|part| changes_definitions(&part.command)),
             changes_statements: parts.iter().any(|part| matches!(&*part.command, "PREPARE" | "DEALLOCATE" | "DISCARD")),
             changes_portals: parts.iter().any(|part| matches!(&*part.command, "CLOSE" | "DISCARD" | "DECLARE")),
         })
@@ -108,10 +113,17 @@ impl Statement {
             opaque: true,
             read_only: false,
             denied: None,
+            changes_definitions: true,
             changes_statements: false,
             changes_portals: false,
         }
     }
+}
+
+/// Whether a command may change what names mean. One that came before in the transaction may be undone by ROLLBACK, which does so too.
+fn changes_definitions(command: &str) -> bool {
+    let first = command.split(' ').next().unwrap_or_default();
+    matches!(first, "CREATE" | "ALTER" | "DROP" | "DO" | "CALL" | "IMPORT" | "ROLLBACK" | "REFRESH" | "SELECT") && command != "SELECT"
 }
 
 fn op(op: analysis::Op) -> Op {

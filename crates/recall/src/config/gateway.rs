@@ -194,16 +194,16 @@ impl Gateways {
 
     /// What the file may say and this version does not do. To leave it out in silence would show what was to be hidden.
     pub fn require_offered(&self) -> Result<(), String> {
-        if let Some(gateway) = self.postgres.iter().find(|gateway| gateway.durability == Durability::Relaxed) {
+        if let Some(gateway) = self.postgres.iter().find(|gateway| !gateway.mask.is_empty()) {
             return Err(format!(
-                "gateway.postgres {}: durability = \"relaxed\" is not in this version, which syncs each record: remove it",
+                "gateway.postgres {}: masking is not in this version, and without it everybody would see these columns: remove mask, or give those who must not see them no access",
                 gateway.name.as_str()
             ));
         }
-        match self.postgres.iter().find(|gateway| !gateway.mask.is_empty()) {
+        match self.postgres.iter().find(|gateway| gateway.durability == Durability::Relaxed) {
             None => Ok(()),
             Some(gateway) => Err(format!(
-                "gateway.postgres {}: masking is not in this version, and without it everybody would see these columns: remove mask, or give those who must not see them no access",
+                "gateway.postgres {}: durability = \"relaxed\" is not in this version, which syncs each record: remove it",
                 gateway.name.as_str()
             )),
         }

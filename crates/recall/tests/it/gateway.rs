@@ -135,6 +135,28 @@ fn subjects_are_found_through_views_partitions_and_every_format() {
     }
 }
 
+#[test]
+fn definitions_that_change_are_followed() {
+    let Some(bench) = Bench::start() else { return };
+    // The view's column comes from elsewhere after the second definition; its number and name stay.
+    let first = "CREATE VIEW look AS SELECT id AS who FROM patients WHERE id = 'MRN-1'; ALTER VIEW look OWNER TO app_role;";
+    answers(bench.cluster.as_owner().args(["-d", "hospital", "-c", first]));
+    let again = "CREATE OR REPLACE VIEW look AS SELECT patient_id AS who FROM visits WHERE note = 'fracture'";
+    let shown = answers(bench.psql().args(["-At", "-c", "SELECT who FROM look", "-c", again, "-c", "SELECT who FROM look"]));
+    assert_eq!(shown, "MRN-1\nCREATE VIEW\nMRN-2\n");
+    // Either reading names its subject, or says that it may not have.
+    let results = bench.events("action:db.result");
+    for (patient, result) in [("MRN-1", &results[0]), ("MRN-2", &results[2])] {
+        let named = bench.events(&format!("patient:{patient} action:db.subjects")).len() == 1;
+        assert!(named || result["metadata"]["subjects_unresolved"].is_string(), "{patient}: {result}");
+    }
+    // A moment later it is known again.
+    wait_until("the new definition to be known", || {
+        answers(bench.psql().args(["-At", "-c", "SELECT who FROM look"]));
+        !bench.events("patient:MRN-2 action:db.subjects").is_empty()
+    });
+}
+
 /// Statements of every kind: what psql prints, errors included, must not tell the gateway from the server.
 const CORPUS: &str = r"
 SELECT 1 AS one, 'text' AS two, NULL AS three, true, 1.5::numeric, now() IS NOT NULL, '{1,2}'::int[], '\x00ff'::bytea;

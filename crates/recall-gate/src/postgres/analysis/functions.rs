@@ -65,7 +65,7 @@ const DENIED_BEGINNINGS: &[&str] = &[
 ];
 
 /// A call changes nothing and reads no table.
-pub(super) fn reads_only(name: &str) -> bool {
+pub fn reads_only(name: &str) -> bool {
     READ_ONLY.contains(name)
 }
 

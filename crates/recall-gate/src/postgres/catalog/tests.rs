@@ -64,3 +64,17 @@ fn columns_are_named_with_or_without_a_schema() {
         assert_eq!(ColumnName::parse(bad), None, "{bad}");
     }
 }
+
+#[test]
+fn views_that_run_what_is_not_built_in_are_not_quiet() {
+    let functions = HashSet::from(["871"]);
+    let view = |oid: u32, action: String| vec![Some(oid.to_string()), Some(action)];
+    let calling = |function: u32| RULE.replace(":funcid 871", &format!(":funcid {function}"));
+    assert_eq!(loud(&[view(1, calling(871)), view(2, calling(16400)), view(3, " :opfuncid".into())], &functions), HashSet::from([2]));
+    assert_eq!(
+        loud(&[view(4, "{OPEXPR :opno 1 :opfuncid 9 :x}".into()), view(5, "{AGGREF :aggfnoid ".into())], &functions),
+        HashSet::from([4, 5])
+    );
+    let names = HashMap::from([(1, "a".to_owned()), (2, "b".to_owned()), (3, "b".to_owned()), (4, "c".to_owned())]);
+    assert_eq!(quiet(&names, &HashSet::from([2])), HashSet::from(["a".to_owned(), "c".to_owned()]));
+}

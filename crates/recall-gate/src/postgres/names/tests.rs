@@ -8,20 +8,20 @@ fn statement(text: &str) -> Arc<Statement> {
 }
 
 fn text(names: &Names, name: &str) -> Option<String> {
-    names.statement(name.as_bytes()).map(|statement| statement.text.clone())
+    names.statement(name.as_bytes()).map(|(statement, _)| statement.text.clone())
 }
 
 #[test]
 fn what_is_sent_counts_at_once_and_what_fails_not_at_all() {
     let mut names = Names::default();
-    let first = Act::Statement(b"s".to_vec(), statement("SELECT 1"));
+    let first = names.prepared(b"s", statement("SELECT 1"));
     names.sent(&first);
     names.done(&first);
-    let second = Act::Statement(b"s".to_vec(), statement("SELECT 2"));
+    let second = names.prepared(b"s", statement("SELECT 2"));
     names.sent(&second);
     assert_eq!(text(&names, "s").as_deref(), Some("SELECT 2"));
     // Upstream failed: what it never did is forgotten, what it still owes counts.
-    let third = Act::Statement(b"t".to_vec(), statement("SELECT 3"));
+    let third = names.prepared(b"t", statement("SELECT 3"));
     names.sent(&third);
     names.again([&third].into_iter());
     assert_eq!(text(&names, "s").as_deref(), Some("SELECT 1"));
@@ -31,7 +31,7 @@ fn what_is_sent_counts_at_once_and_what_fails_not_at_all() {
 #[test]
 fn portals_end_with_their_transaction() {
     let mut names = Names::default();
-    let portal = |text| Arc::new(Portal { statement: statement(text), parameters: Vec::new(), columns: OnceLock::new() });
+    let portal = |text| Arc::new(Portal { statement: statement(text), parameters: Vec::new(), doubtful: false, columns: OnceLock::new() });
     let old = Act::Portal(b"p".to_vec(), portal("SELECT 1"));
     names.sent(&old);
     names.done(&old);
@@ -45,10 +45,24 @@ fn portals_end_with_their_transaction() {
 #[test]
 fn what_may_have_been_renamed_is_not_known_any_more() {
     let mut names = Names::default();
-    let act = Act::Statement(b"s".to_vec(), statement("SELECT 1"));
+    let act = names.prepared(b"s", statement("SELECT 1"));
     names.sent(&act);
     names.done(&act);
     names.forget(&Act::AllStatements);
     names.again(std::iter::empty());
     assert_eq!(text(&names, "s"), None);
+}
+
+#[test]
+fn code_that_cannot_be_seen_puts_older_names_in_doubt() {
+    let mut names = Names::default();
+    let old = names.prepared(b"old", statement("SELECT 1"));
+    names.sent(&old);
+    names.doubt(false);
+    assert!(!names.statement(b"old").unwrap().1);
+    names.doubt(true);
+    let new = names.prepared(b"new", statement("SELECT 2"));
+    names.sent(&new);
+    assert!(names.statement(b"old").unwrap().1);
+    assert!(!names.statement(b"new").unwrap().1);
 }

@@ -81,7 +81,7 @@ impl Session {
             Err(error) => self.refuse(&error, true),
             Ok(execution) => {
                 self.names_touched(&statement);
-                if !statement.read_only {
+                if !self.is_proven(&statement) {
                     self.to_upstream.wait_for(execution.ticket);
                 }
                 self.owed.push_back(Owed::Query(execution));
@@ -111,7 +111,7 @@ impl Session {
             self.deny(&statement, false);
             return Ok(());
         }
-        let act = Act::Statement(name.to_vec(), statement);
+        let act = self.names.prepared(name, statement);
         self.names.sent(&act);
         self.owed.push_back(Owed::Parse(act));
         self.pass_on(message)
@@ -120,11 +120,12 @@ impl Session {
     fn bind(&mut self, message: Message<'_>) -> Result<(), WireError> {
         let mut fields = Fields(message.body);
         let (portal, name) = (fields.text()?, fields.text()?);
-        let statement = self.names.statement(name).unwrap_or_else(|| Statement::unknown("prepared statement", name));
+        let known = self.names.statement(name);
+        let (statement, doubtful) = known.unwrap_or_else(|| (Statement::unknown("prepared statement", name), true));
         let parameters = values(&statement.parameter_types, &mut fields)?;
         formats(&mut fields)?;
         fields.end()?;
-        let made = Arc::new(Portal { statement, parameters, columns: std::sync::OnceLock::new() });
+        let made = Arc::new(Portal { statement, parameters, doubtful, columns: std::sync::OnceLock::new() });
         let act = Act::Portal(portal.to_vec(), made);
         self.names.sent(&act);
         self.owed.push_back(Owed::Bind(act));
@@ -147,14 +148,14 @@ impl Session {
         fields.end()?;
         let portal = self.names.portal(name).unwrap_or_else(|| {
             let statement = Statement::unknown("portal", name);
-            Arc::new(Portal { statement, parameters: Vec::new(), columns: std::sync::OnceLock::new() })
+            Arc::new(Portal { statement, parameters: Vec::new(), doubtful: true, columns: std::sync::OnceLock::new() })
         });
         let statement = Arc::clone(&portal.statement);
         match self.execution(&statement, Some(Arc::clone(&portal))) {
             Err(error) => self.refuse(&error, false),
             Ok(execution) => {
                 self.names_touched(&statement);
-                if !statement.read_only {
+                if !self.is_proven(&statement) {
                     self.to_upstream.wait_for(execution.ticket);
                 }
                 self.describe_first(name, &portal);
@@ -196,7 +197,8 @@ impl Session {
         let parameters = values(&[], &mut fields)?;
         fields.short()?;
         fields.end()?;
-        let portal = Arc::new(Portal { statement: Arc::clone(&statement), parameters, columns: std::sync::OnceLock::new() });
+        let portal =
+            Arc::new(Portal { statement: Arc::clone(&statement), parameters, doubtful: false, columns: std::sync::OnceLock::new() });
         match self.execution(&statement, Some(portal)) {
             Err(error) => self.refuse(&error, true),
             Ok(execution) => {
@@ -222,7 +224,11 @@ impl Session {
         if statement.changes_portals {
             self.names.forget(&Act::AllPortals);
         }
-        self.doubtful |= statement.opaque;
+        if statement.changes_definitions {
+            self.knowledge.changed();
+            self.outdated = true;
+        }
+        self.names.doubt(statement.opaque);
     }
 
     /// What nobody may do through a gateway: it is recorded, and upstream fails in its place.

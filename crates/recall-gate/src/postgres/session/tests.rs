@@ -14,6 +14,7 @@ struct Kept {
     statements: Vec<String>,
     outcomes: Vec<(Option<Status>, String)>,
     subjects: Vec<Vec<String>>,
+    unresolved: Vec<String>,
     waiting: VecDeque<Done>,
     refuses: Option<RecordError>,
 }
@@ -29,6 +30,9 @@ impl Recorder for Desk {
             kept.actions.push(event.action.to_string());
             kept.statements.extend(event.request.statement.as_ref().map(ToString::to_string));
             if event.action == "db.result" {
+                if let Some(recall_log::json::Value::Text(why)) = event.metadata.get("subjects_unresolved") {
+                    kept.unresolved.push(why.to_string());
+                }
                 kept.outcomes.push((event.outcome.status, event.outcome.code.clone().unwrap_or_default().into_owned()));
             }
             if event.action == "db.subjects" {
@@ -62,9 +66,10 @@ impl Bench {
         };
         let desk = Arc::new(Desk::default());
         let seams = Seams::new(|| Timestamp::from_micros(1_800_000_000_000_000), |out| out.fill(7));
-        let catalog = Arc::new(Catalog::of(&[(7, 1)], &["patients"]));
+        let knowledge = Arc::new(Knowledge::default());
+        knowledge.read(Catalog::of(&[(7, 1)], &["patients"]), 0);
         let recorder: Arc<dyn Recorder> = Arc::clone(&desk) as Arc<dyn Recorder>;
-        let mut bench = Self { session: Session::begin(Arc::new(about), seams, catalog, recorder, b"hello").unwrap(), desk };
+        let mut bench = Self { session: Session::begin(Arc::new(about), seams, knowledge, recorder, b"hello").unwrap(), desk };
         assert_eq!(bench.client_gets(), b"", "nobody is let in before that is on record");
         bench.durable();
         assert_eq!(bench.client_gets(), b"hello");
@@ -182,6 +187,42 @@ fn a_read_runs_at_once_and_its_answer_waits() {
     assert!(bench.one_durable(), "the request");
     assert_eq!(bench.client_gets(), answer.concat());
     assert_eq!(bench.actions(), ["db.login", "db.request", "db.result"]);
+}
+
+#[test]
+fn a_read_of_what_may_run_code_waits_for_its_record() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT * FROM elsewhere")]);
+    assert_eq!(bench.upstream_gets(), b"", "a relation that is not known to be quiet");
+    bench.durable();
+    assert_eq!(bench.upstream_gets(), query("SELECT * FROM elsewhere"));
+}
+
+#[test]
+fn where_built_in_names_may_mean_other_functions_nothing_is_proven() {
+    let mut bench = Bench::new();
+    bench.session.knowledge.read(Catalog::default(), 0);
+    bench.client(&[query("SELECT lower('A')")]);
+    assert_eq!(bench.upstream_gets(), b"");
+}
+
+#[test]
+fn after_a_change_of_definitions_nothing_is_proven_until_they_are_read_again() {
+    let mut bench = Bench::new();
+    bench.client(&[query("CREATE OR REPLACE VIEW patients AS SELECT 1")]);
+    bench.durable();
+    bench.upstream(&[complete("CREATE VIEW"), ready(b'I')]);
+    bench.upstream_gets();
+    bench.client(&[query("SELECT id FROM patients")]);
+    assert_eq!(bench.upstream_gets(), b"");
+    bench.durable();
+    bench.upstream(&[described(7), row("MRN-1"), complete("SELECT 1"), ready(b'I')]);
+    assert!(bench.kept(|kept| kept.unresolved.pop()).unwrap().contains("definitions have changed"));
+    let knowledge = Arc::clone(&bench.session.knowledge);
+    knowledge.read(Catalog::of(&[(7, 1)], &["patients"]), knowledge.changes());
+    bench.upstream_gets();
+    bench.client(&[query("SELECT id FROM patients")]);
+    assert_eq!(bench.upstream_gets(), query("SELECT id FROM patients"));
 }
 
 #[test]

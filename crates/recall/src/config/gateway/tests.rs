@@ -144,6 +144,8 @@ fn a_file_that_asks_for_masking_is_refused() {
     assert_eq!(offered(LEAST), Ok(()));
     let problem = offered(ALL).unwrap_err();
     assert!(problem.contains("hospital") && problem.contains("masking"), "{problem}");
+    assert!(offered(&format!("{LEAST}durability = \"relaxed\"\n")).unwrap_err().contains("relaxed"));
+    assert_eq!(offered(&format!("{LEAST}durability = \"strict\"\n")), Ok(()));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("recall.toml");
     std::fs::write(&file, ALL).unwrap();
