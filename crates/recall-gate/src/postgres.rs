@@ -28,8 +28,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinSet;
 
 use cancel::Cancels;
@@ -45,7 +46,7 @@ use upstream::{Target, UpstreamError};
 use crate::record::{RecordError, Recorder};
 use crate::seams::Seams;
 
-/// Sessions at once.
+/// Connections at once, those that have not signed in included.
 pub const SESSIONS: usize = 10_000;
 /// How often the catalog of what is protected is read.
 const CATALOG: Duration = Duration::from_secs(5);
@@ -130,11 +131,24 @@ impl Gateway {
         }
     }
 
-    async fn connection(&self, stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
+    async fn connection(&self, mut stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
         let _ = stream.set_nodelay(true);
+        let Ok(_room) = Arc::clone(&self.room).try_acquire_owned() else {
+            let mut message = Vec::new();
+            let complaint = Complaint {
+                severity: "FATAL",
+                code: sqlstate::TOO_MANY,
+                message: "the gateway has no room for another connection",
+                hint: "",
+            };
+            reply::error(&mut message, complaint);
+            let _ = stream.try_write(&message);
+            let _ = stream.shutdown().await;
+            return;
+        };
         match self.door.admit(Box::new(stream)).await {
             Came::Nobody => {}
-            Came::Cancel(key) => self.cancel(key).await,
+            Came::Cancel(key) => self.cancel(key, peer).await,
             Came::Refused(refused) => self.refused(&refused, peer).await,
             Came::In(admitted) => self.session(*admitted, peer, stop).await,
         }
@@ -151,7 +165,7 @@ impl Gateway {
             database: self.target.database.clone(),
             session_id: self.seams.id(),
             address: peer.ip().to_string(),
-            application: startup.setting("application_name").unwrap_or_default().to_owned(),
+            application: shown(startup.setting("application_name").unwrap_or_default()),
         });
         let begun = match self.begin(&about, &startup).await {
             Ok(begun) => begun,
@@ -166,7 +180,7 @@ impl Gateway {
                 return;
             }
         };
-        let Begun { mut session, upstream, registered: _registered, room: _room } = begun;
+        let Begun { mut session, upstream, registered: _registered } = begun;
         // A client may send on without waiting for the end of its login.
         session.client.tail().extend(talk.inbox.take());
         if let Err(over) = session.take_client() {
@@ -179,9 +193,6 @@ impl Gateway {
 
     /// Opens the other side of a session.
     async fn begin(&self, about: &Arc<About>, startup: &Startup) -> Result<Begun, (&'static str, String)> {
-        let room = Arc::clone(&self.room)
-            .try_acquire_owned()
-            .map_err(|_| (sqlstate::TOO_MANY, "the gateway has no room for another session".to_owned()))?;
         let unreachable = |error: UpstreamError| {
             tracing::warn!(gateway = self.door.gateway, role = about.upstream_role, %error, "upstream did not let a session in");
             (sqlstate::UNREACHABLE, "the gateway could not sign in to the server behind it".to_owned())
@@ -193,7 +204,7 @@ impl Gateway {
             })?;
         }
         let upstream = self.target.connect(&about.upstream_role, startup, &self.seams).await.map_err(unreachable)?;
-        let registered = upstream.key.map(|key| Cancels::register(&self.cancels, key, &self.seams));
+        let registered = upstream.key.map(|key| Cancels::register(&self.cancels, key, about, &self.seams));
         let mut told = Vec::new();
         wire::write(&mut told, b'R', |out| out.extend_from_slice(&0_u32.to_be_bytes()));
         told.extend_from_slice(&upstream.begun);
@@ -206,12 +217,11 @@ impl Gateway {
         wire::write(&mut told, b'Z', |out| out.push(b'I'));
         let session = Session::begin(Arc::clone(about), self.seams.clone(), Arc::clone(&self.knowledge), Arc::clone(&self.recorder), &told)
             .map_err(|over| (sqlstate::RECORD, over.to_string()))?;
-        Ok(Begun { session, upstream: upstream.talk.stream, registered, room })
+        Ok(Begun { session, upstream: upstream.talk.stream, registered })
     }
 
     /// Somebody was not let in: that is recorded. What they gave as a name is cut to what an event takes.
     async fn refused(&self, refused: &Refused, peer: SocketAddr) {
-        let shown = |text: &str| text.chars().filter(|character| !character.is_control()).take(63).collect::<String>();
         let about = About {
             gateway: self.door.gateway.clone(),
             person: shown(&refused.user),
@@ -234,10 +244,14 @@ impl Gateway {
         receiver.await.map_err(|_| RecordError::Unavailable("it is closing".to_owned()))?
     }
 
-    /// Ends what another session is doing. The server answers nothing to it, whether the key was right or not.
-    async fn cancel(&self, key: Key) {
-        let Some(upstream) = self.cancels.find(key) else { return };
-        if let Err(error) = self.target.cancel(upstream).await {
+    /// Ends what another session is doing, once that is on record. The server answers nothing to it, whether the key was right or not.
+    async fn cancel(&self, key: Key, peer: SocketAddr) {
+        let Some(found) = self.cancels.find(key) else { return };
+        if self.record(&found.about.cancel(self.seams.now(), &peer.ip().to_string())).await.is_err() {
+            tracing::warn!(gateway = self.door.gateway, "a query was not cancelled, because that could not be recorded");
+            return;
+        }
+        if let Err(error) = self.target.cancel(found.upstream).await {
             tracing::warn!(gateway = self.door.gateway, %error, "a query could not be cancelled");
         }
     }
@@ -266,6 +280,11 @@ impl Gateway {
     }
 }
 
+/// What a client said of itself, as much as the server would keep.
+fn shown(text: &str) -> String {
+    text.chars().filter(|character| !character.is_control()).take(63).collect()
+}
+
 /// Waits until `stop` says true, or whoever could say so is gone.
 async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
@@ -276,5 +295,4 @@ struct Begun {
     session: Session,
     upstream: Box<dyn talk::Stream>,
     registered: Option<cancel::Registered>,
-    room: OwnedSemaphorePermit,
 }

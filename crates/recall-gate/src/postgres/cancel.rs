@@ -7,12 +7,27 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aws_lc_rs::constant_time;
 
+use super::events::About;
 use super::startup::Key;
 use crate::seams::Seams;
 
 /// Sessions whose queries can be cancelled.
 #[derive(Default)]
-pub struct Cancels(Mutex<HashMap<u32, (u32, Key)>>);
+pub struct Cancels(Mutex<HashMap<u32, Held>>);
+
+struct Held {
+    secret: u32,
+    found: Found,
+}
+
+/// A session that is to be cancelled.
+#[derive(Clone)]
+pub struct Found {
+    /// What upstream knows it by.
+    pub upstream: Key,
+    /// Whose it is.
+    pub about: Arc<About>,
+}
 
 /// A session that can be cancelled, until this is dropped.
 pub struct Registered {
@@ -35,24 +50,26 @@ impl Drop for Registered {
 
 impl Cancels {
     /// Gives a session whose upstream has this key one of the gateway's own.
-    pub fn register(cancels: &Arc<Self>, upstream: Key, seams: &Seams) -> Registered {
+    pub fn register(cancels: &Arc<Self>, upstream: Key, about: &Arc<About>, seams: &Seams) -> Registered {
         let secret = u32::from_be_bytes(seams.bytes());
         let mut held = cancels.0.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             // Clients take the number for a positive one.
             let process = u32::from_be_bytes(seams.bytes()) >> 1;
             if process != 0 && !held.contains_key(&process) {
-                held.insert(process, (secret, upstream));
+                held.insert(process, Held { secret, found: Found { upstream, about: Arc::clone(about) } });
                 return Registered { key: Key { process, secret }, cancels: Arc::clone(cancels) };
             }
         }
     }
 
-    /// The upstream's key of a session, for whoever knows its secret.
-    pub fn find(&self, key: Key) -> Option<Key> {
+    /// A session, for whoever knows its secret.
+    pub fn find(&self, key: Key) -> Option<Found> {
         let held = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (secret, upstream) = held.get(&key.process)?;
-        constant_time::verify_slices_are_equal(&secret.to_be_bytes(), &key.secret.to_be_bytes()).ok().map(|()| *upstream)
+        let session = held.get(&key.process)?;
+        constant_time::verify_slices_are_equal(&session.secret.to_be_bytes(), &key.secret.to_be_bytes())
+            .ok()
+            .map(|()| session.found.clone())
     }
 }
 

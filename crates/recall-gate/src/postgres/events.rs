@@ -24,7 +24,7 @@ pub const PAGE_SUBJECTS: usize = 4_096;
 const TABLES: usize = 256;
 
 /// Whom and what a session's events are about.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct About {
     /// The gateway's name.
     pub gateway: String,
@@ -150,6 +150,14 @@ impl About {
         let mut event = self.event(now, "db.logout", Op::Authenticate, "");
         event.targets = vec![self.database()];
         event.outcome.reason = filled(reason);
+        event
+    }
+
+    /// Somebody at `address` who knows the session's secret ends what it is doing.
+    pub fn cancel<'a>(&'a self, now: Timestamp, address: &'a str) -> Event<'a> {
+        let mut event = self.event(now, "db.cancel", Op::Execute, "");
+        event.context.ip = filled(address);
+        event.targets = vec![self.database()];
         event
     }
 

@@ -10,6 +10,8 @@ use super::statement::{Portal, Statement};
 
 /// The most statements, and the most portals, of one session.
 pub const MOST: usize = 65_536;
+/// Bytes of their texts and values.
+pub const MOST_BYTES: usize = 64 << 20;
 
 /// A change of names.
 #[derive(Clone)]
@@ -40,18 +42,43 @@ pub struct Known {
 struct Set {
     statements: HashMap<Vec<u8>, Known>,
     portals: HashMap<Vec<u8>, Arc<Portal>>,
+    size_bytes: usize,
 }
 
 impl Set {
     fn apply(&mut self, act: &Act) {
         match act {
-            Act::Statement(name, statement) => drop(self.statements.insert(name.clone(), statement.clone())),
-            Act::Portal(name, portal) => drop(self.portals.insert(name.clone(), Arc::clone(portal))),
-            Act::CloseStatement(name) => drop(self.statements.remove(name)),
-            Act::ClosePortal(name) => drop(self.portals.remove(name)),
-            Act::AllStatements => self.statements.clear(),
-            Act::AllPortals => self.portals.clear(),
+            Act::Statement(name, known) => {
+                self.size_bytes = self.size_bytes.saturating_add(known.statement.text.len());
+                let old = self.statements.insert(name.clone(), known.clone());
+                self.dropped(old.map(|old| old.statement.text.len()));
+            }
+            Act::Portal(name, portal) => {
+                self.size_bytes = self.size_bytes.saturating_add(portal.size_bytes());
+                let old = self.portals.insert(name.clone(), Arc::clone(portal));
+                self.dropped(old.map(|old| old.size_bytes()));
+            }
+            Act::CloseStatement(name) => {
+                let old = self.statements.remove(name);
+                self.dropped(old.map(|old| old.statement.text.len()));
+            }
+            Act::ClosePortal(name) => {
+                let old = self.portals.remove(name);
+                self.dropped(old.map(|old| old.size_bytes()));
+            }
+            Act::AllStatements => {
+                let sizes = std::mem::take(&mut self.statements).into_values().map(|known| known.statement.text.len());
+                self.dropped(sizes);
+            }
+            Act::AllPortals => {
+                let sizes = std::mem::take(&mut self.portals).into_values().map(|portal| portal.size_bytes());
+                self.dropped(sizes);
+            }
         }
+    }
+
+    fn dropped(&mut self, sizes: impl IntoIterator<Item = usize>) {
+        self.size_bytes = sizes.into_iter().fold(self.size_bytes, usize::saturating_sub);
     }
 }
 
@@ -86,7 +113,7 @@ impl Names {
 
     /// Is there room for one more of each?
     pub fn has_room(&self) -> bool {
-        self.sent.statements.len() < MOST && self.sent.portals.len() < MOST
+        self.sent.statements.len() < MOST && self.sent.portals.len() < MOST && self.sent.size_bytes < MOST_BYTES
     }
 
     /// The client sent this.
@@ -114,8 +141,8 @@ impl Names {
     /// A transaction has ended, and its portals with it.
     pub fn transaction_ended<'a>(&mut self, owed: impl Iterator<Item = &'a Act>) {
         if !self.held.portals.is_empty() || !self.sent.portals.is_empty() {
-            self.held.portals.clear();
-            self.sent.portals.clear();
+            self.held.apply(&Act::AllPortals);
+            self.sent.apply(&Act::AllPortals);
             owed.filter(|act| matches!(act, Act::Portal(..) | Act::ClosePortal(_) | Act::AllPortals)).for_each(|act| self.sent.apply(act));
         }
     }

@@ -38,6 +38,8 @@ const PAGE_BYTES: usize = 256 << 10;
 const CLIENT_BYTES: usize = 1 << 20;
 /// Bytes that wait for upstream before no more is read from the client.
 const UPSTREAM_BYTES: usize = 1 << 20;
+/// Categories of health information that one record names, in bytes.
+const CATEGORIES_BYTES: usize = 400;
 /// Messages under way before no more is read from the client.
 const UNDER_WAY: usize = 10_000;
 
@@ -398,6 +400,22 @@ impl Session {
     }
 }
 
+/// Categories in one text, as many as a record has room for.
+fn joined(categories: &BTreeSet<Arc<str>>) -> String {
+    let mut text = String::new();
+    for category in categories {
+        if text.len().saturating_add(category.len()) > CATEGORIES_BYTES {
+            text.push('…');
+            break;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(category);
+    }
+    text
+}
+
 const NO_RECORD: &str = "the audit trail cannot record this, so nothing is passed on";
 
 impl Execution {
@@ -435,7 +453,7 @@ impl Execution {
             duration_us: u64::try_from(now.micros().saturating_sub(self.started.micros())).unwrap_or(0),
             subjects: self.subjects,
             unresolved: self.unresolved,
-            categories: self.categories.iter().map(|category| &**category).collect::<Vec<_>>().join(" "),
+            categories: joined(&self.categories),
         }
     }
 }

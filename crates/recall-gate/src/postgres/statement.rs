@@ -60,6 +60,13 @@ pub struct Portal {
     pub columns: OnceLock<Arc<Columns>>,
 }
 
+impl Portal {
+    /// What its values take, about.
+    pub fn size_bytes(&self) -> usize {
+        self.parameters.iter().map(|(_, value)| value.as_ref().map_or(16, |value| value.len().saturating_add(16))).sum()
+    }
+}
+
 impl Statement {
     /// From the text that a client sent, read as the session's setting of strings has it.
     pub fn new(text: &[u8], parameter_types: Vec<u32>, strings: Strings) -> Arc<Self> {

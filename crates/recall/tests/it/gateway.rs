@@ -316,6 +316,7 @@ fn a_query_can_be_cancelled() {
     assert!(text(&output.stderr).contains("canceling statement due to user request"), "{}", text(&output.stderr));
     wait_until("the result to be on record", || bench.actions().iter().any(|action| action == "db.result"));
     assert_eq!(bench.events("action:db.result")[0]["outcome"]["code"], "57014");
+    assert_eq!(bench.events("action:db.cancel")[0]["actor"]["id"], "nurse");
 }
 
 #[test]

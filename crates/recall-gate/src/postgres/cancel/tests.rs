@@ -7,11 +7,13 @@ fn only_the_secret_of_a_living_session_finds_it() {
     let seams = Seams::new(|| Timestamp::from_micros(0), |out| out.fill(0x42));
     let cancels = Arc::new(Cancels::default());
     let upstream = Key { process: 1, secret: 2 };
-    let registered = Cancels::register(&cancels, upstream, &seams);
+    let about = Arc::new(About::default());
+    let registered = Cancels::register(&cancels, upstream, &about, &seams);
     let key = registered.key();
-    assert_eq!(cancels.find(key), Some(upstream));
-    assert_eq!(cancels.find(Key { secret: key.secret ^ 1, ..key }), None);
-    assert_eq!(cancels.find(Key { process: key.process ^ 1, ..key }), None);
+    let find = |key| cancels.find(key).map(|found| found.upstream);
+    assert_eq!(find(key), Some(upstream));
+    assert_eq!(find(Key { secret: key.secret ^ 1, ..key }), None);
+    assert_eq!(find(Key { process: key.process ^ 1, ..key }), None);
     drop(registered);
-    assert_eq!(cancels.find(key), None);
+    assert_eq!(find(key), None);
 }

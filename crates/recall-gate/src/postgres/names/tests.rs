@@ -66,3 +66,23 @@ fn code_that_cannot_be_seen_puts_older_names_in_doubt() {
     assert!(names.statement(b"old").unwrap().1);
     assert!(!names.statement(b"new").unwrap().1);
 }
+
+#[test]
+fn texts_take_so_many_bytes_and_no_more() {
+    let mut names = Names::default();
+    let text = format!("SELECT '{}'", "x".repeat((4 << 20) - 9));
+    for at in 0..16 {
+        assert!(names.has_room(), "{at}");
+        names.sent(&names.prepared(format!("s{at}").as_bytes(), statement(&text)));
+    }
+    assert!(!names.has_room());
+    // One that is made anew takes the place of the old one.
+    names.sent(&names.prepared(b"s0", statement("SELECT 1")));
+    assert!(names.has_room());
+    names.sent(&names.prepared(b"s0", statement(&text)));
+    assert!(!names.has_room());
+    names.sent(&Act::CloseStatement(b"s1".to_vec()));
+    assert!(names.has_room());
+    names.sent(&Act::AllStatements);
+    assert_eq!(names.sent.size_bytes, 0);
+}

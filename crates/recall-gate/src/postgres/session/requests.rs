@@ -97,13 +97,7 @@ impl Session {
         let count = fields.count()?;
         let types = (0..count).map(|_| fields.oid()).collect::<Result<Vec<_>, _>>()?;
         fields.end()?;
-        if !self.names.has_room() {
-            self.owed.push_back(Owed::Refused {
-                code: sqlstate::LIMIT,
-                message: "the gateway keeps no more prepared statements for one session".to_owned(),
-                simple: false,
-            });
-            self.unparsable(false);
+        if self.is_full() {
             return Ok(());
         }
         let statement = Statement::new(text, types, self.strings);
@@ -117,7 +111,21 @@ impl Session {
         self.pass_on(message)
     }
 
+    /// Refuses what would make the gateway keep too much for one session.
+    fn is_full(&mut self) -> bool {
+        let full = !self.names.has_room();
+        if full {
+            let message = "the gateway keeps no more prepared statements and portals for one session: close some".to_owned();
+            self.owed.push_back(Owed::Refused { code: sqlstate::LIMIT, message, simple: false });
+            self.unparsable(false);
+        }
+        full
+    }
+
     fn bind(&mut self, message: Message<'_>) -> Result<(), WireError> {
+        if self.is_full() {
+            return Ok(());
+        }
         let mut fields = Fields(message.body);
         let (portal, name) = (fields.text()?, fields.text()?);
         let known = self.names.statement(name);
