@@ -149,7 +149,7 @@ impl Gateway {
         match self.door.admit(Box::new(stream)).await {
             Came::Nobody => {}
             Came::Cancel(key) => self.cancel(key, peer).await,
-            Came::Refused(refused) => self.refused(&refused, peer).await,
+            Came::Refused(talk, refused) => self.refuse(talk, &refused, peer).await,
             Came::In(admitted) => self.session(*admitted, peer, stop).await,
         }
     }
@@ -171,12 +171,7 @@ impl Gateway {
             Ok(begun) => begun,
             Err((code, reason)) => {
                 let refused = Refused { user: about.person.clone(), database: startup.database, code, reason };
-                let mut message = Vec::new();
-                let complaint = Complaint { severity: "FATAL", code, message: &refused.reason, hint: "" };
-                reply::error(&mut message, complaint);
-                // Whoever is refused is told when that is on record, or that it can't be.
-                self.refused(&refused, peer).await;
-                let _ = talk.send(&message).await;
+                self.refuse(talk, &refused, peer).await;
                 return;
             }
         };
@@ -220,8 +215,8 @@ impl Gateway {
         Ok(Begun { session, upstream: upstream.talk.stream, registered })
     }
 
-    /// Somebody was not let in: that is recorded. What they gave as a name is cut to what an event takes.
-    async fn refused(&self, refused: &Refused, peer: SocketAddr) {
+    /// Somebody is not let in: that is recorded, and then they are told. What they gave as a name is cut to what an event takes.
+    async fn refuse(&self, mut talk: talk::Talk, refused: &Refused, peer: SocketAddr) {
         let about = About {
             gateway: self.door.gateway.clone(),
             person: shown(&refused.user),
@@ -236,6 +231,9 @@ impl Gateway {
         if self.record(&about.refused(self.seams.now(), refused.code, &refused.reason)).await.is_err() {
             tracing::warn!(gateway = self.door.gateway, code = refused.code, "a refused login could not be recorded");
         }
+        let mut message = Vec::new();
+        reply::error(&mut message, Complaint { severity: "FATAL", code: refused.code, message: &refused.reason, hint: "" });
+        let _ = tokio::time::timeout(STOP, talk.send(&message)).await;
     }
 
     async fn record(&self, event: &recall_log::event::Event<'_>) -> Result<(), RecordError> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::reply::{self, Complaint, sqlstate};
+use super::reply::sqlstate;
 use super::scram::{ScramError, Secrets, sasl, server};
 use super::startup::{First, Key, Startup, StartupError, negotiate};
 use super::talk::{Stream, Talk, TalkError};
@@ -65,11 +65,11 @@ pub enum Came {
     Cancel(Key),
     /// Nobody comes in, and there is nothing to record: the connection closed or said nothing.
     Nobody,
-    /// Somebody was refused.
-    Refused(Box<Refused>),
+    /// Somebody is refused, and to be told when that is on record.
+    Refused(Talk, Box<Refused>),
 }
 
-/// Somebody who was refused, and has been told.
+/// Somebody who is refused.
 pub struct Refused {
     /// The name they gave.
     pub user: String,
@@ -130,12 +130,12 @@ impl Door {
             Ok(First::Cancel(key)) => return Came::Cancel(key),
             Ok(First::Start(startup)) => startup,
             Ok(_) | Err(Failure::Talk) => return Came::Nobody,
-            Err(Failure::Say(code, reason)) => return refuse(talk, Startup::default(), code, reason).await,
+            Err(Failure::Say(code, reason)) => return refuse(talk, Startup::default(), code, reason),
         };
         match self.prove(&mut talk, &startup, encrypted).await {
             Ok((person, method)) => Came::In(Box::new(Admitted { talk, startup, person, method })),
             Err(Failure::Talk) => Came::Nobody,
-            Err(Failure::Say(code, reason)) => refuse(talk, startup, code, reason).await,
+            Err(Failure::Say(code, reason)) => refuse(talk, startup, code, reason),
         }
     }
 
@@ -239,9 +239,6 @@ async fn authentication(talk: &mut Talk, code: u32, data: &[u8]) -> Result<(), F
     Ok(talk.send(&message).await?)
 }
 
-async fn refuse(mut talk: Talk, startup: Startup, code: &'static str, reason: String) -> Came {
-    let mut message = Vec::new();
-    reply::error(&mut message, Complaint { severity: "FATAL", code, message: &reason, hint: "" });
-    let _ = talk.send(&message).await;
-    Came::Refused(Box::new(Refused { user: startup.user, database: startup.database, code, reason }))
+fn refuse(talk: Talk, startup: Startup, code: &'static str, reason: String) -> Came {
+    Came::Refused(talk, Box::new(Refused { user: startup.user, database: startup.database, code, reason }))
 }
