@@ -30,8 +30,14 @@ impl Bench {
         self.cluster.through(&self.server.gateways[0], "nurse", &self.secret)
     }
 
-    /// Events that a search finds, oldest first.
+    /// Events that a search finds once all sessions have ended, oldest first: a result is recorded behind its answer.
     fn events(&self, query: &str) -> Vec<Value> {
+        wait_until("sessions to end", || self.found("action:db.login outcome:success").len() == self.found("action:db.logout").len());
+        self.found(query)
+    }
+
+    /// Events that a search finds now, oldest first.
+    fn found(&self, query: &str) -> Vec<Value> {
         let encoded: String = query.bytes().map(|byte| format!("%{byte:02X}")).collect();
         let found = self.server.get(&format!("/v1/events?limit=1000&q={encoded}"), &self.officer).ok();
         let mut events = found["events"].as_array().unwrap().clone();
@@ -314,7 +320,6 @@ fn a_query_can_be_cancelled() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = child.wait_with_output().unwrap();
     assert!(text(&output.stderr).contains("canceling statement due to user request"), "{}", text(&output.stderr));
-    wait_until("the result to be on record", || bench.actions().iter().any(|action| action == "db.result"));
     assert_eq!(bench.events("action:db.result")[0]["outcome"]["code"], "57014");
     assert_eq!(bench.events("action:db.cancel")[0]["actor"]["id"], "nurse");
 }
@@ -323,7 +328,7 @@ fn a_query_can_be_cancelled() {
 fn a_stopping_server_ends_sessions_with_a_record() {
     let Some(bench) = Bench::start() else { return };
     let child = bench.psql().args(["-At", "-c", "SELECT pg_sleep(600)"]).stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
-    wait_until("the statement to be on record", || !bench.events("action:db.request").is_empty());
+    wait_until("the statement to be on record", || !bench.found("action:db.request").is_empty());
     let Bench { trail, server, .. } = bench;
     assert_eq!(server.stop(), Some(0));
     let output = child.wait_with_output().unwrap();
@@ -331,4 +336,32 @@ fn a_stopping_server_ends_sessions_with_a_record() {
     let found: Value =
         serde_json::from_str(&done(&["--json", "search", "action:db.result outcome:unknown", "--data", &trail.data()])).unwrap();
     assert_eq!(found["events"].as_array().unwrap().len(), 1, "{found}");
+}
+
+#[test]
+fn sigkill_leaves_no_answer_and_no_change_without_its_record() {
+    let Some(bench) = Bench::start() else { return };
+    let script = bench.trail.beside("writes.sql");
+    let statements: String = (0..5_000).map(|n| format!("INSERT INTO scratch VALUES ({n}, 'x') RETURNING n;\n")).collect();
+    std::fs::write(&script, statements).unwrap();
+    let child =
+        bench.psql().args(["-At", "-q", "-f"]).arg(&script).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let rows = || answers(bench.cluster.as_owner().args(["-At", "-d", "hospital", "-c", "SELECT n FROM scratch ORDER BY n"]));
+    wait_until("some rows to be written", || rows().lines().count() > 20);
+    let Bench { cluster, trail, server, .. } = &bench;
+    rustix::process::kill_process(rustix::process::Pid::from_raw(server.pid()).unwrap(), rustix::process::Signal::KILL).unwrap();
+    let seen = text(&child.unwrap().wait_with_output().unwrap().stdout);
+    // Upstream may still be at what was sent before.
+    wait_until("upstream to end the session", || {
+        let sessions = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'app_role'";
+        answers(cluster.as_owner().args(["-At", "-c", sessions])).trim() == "0"
+    });
+    let recorded = done(&["--json", "sql", "SELECT event FROM events WHERE action = 'db.request'", "--data", &trail.data()]);
+    let mut numbers = 0;
+    for number in seen.lines().map(str::to_owned).chain(rows().lines().map(str::to_owned)) {
+        assert!(recorded.contains(&format!("INSERT INTO scratch VALUES ({number}, 'x')")), "{number} is not on record");
+        numbers += 1;
+    }
+    assert!(numbers > 20, "{numbers}");
+    assert!(rows().lines().count() < 5_000, "it ended before it was killed");
 }
