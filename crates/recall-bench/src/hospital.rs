@@ -14,6 +14,7 @@ mod pool;
 mod render;
 mod stories;
 mod stream;
+mod tables;
 
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ pub use places::DEPARTMENTS;
 pub use pool::Pool;
 pub use stories::{Stories, StoryKind};
 pub use stream::{Actor, Facts, Stream};
+pub use tables::Tables;
 
 /// How large the hospital is and how much happens there in its month.
 #[derive(Clone, Copy, Debug)]

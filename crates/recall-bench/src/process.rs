@@ -83,28 +83,34 @@ pub struct Server {
     child: Child,
     address: SocketAddr,
     url: String,
+    gateways: Vec<(String, SocketAddr)>,
 }
 
 impl Server {
     /// Starts a server over `data`, its log appended to `log`, and waits until it is ready. Without an address: 127.0.0.1:7080 if it
     /// is free, else any free port.
-    pub fn start(recall: &Recall, data: &Path, log: &Path, listen: Option<SocketAddr>) -> Result<Self, Stuck> {
+    pub fn start(recall: &Recall, data: &Path, log: &Path, listen: Option<SocketAddr>, config: Option<&Path>) -> Result<Self, Stuck> {
         let address = match listen {
             Some(address) => address,
             None => free_address().map_err(|e| Stuck::io("a free port", &e))?,
         };
         let file = File::options().create(true).append(true).open(log).map_err(|e| Stuck::io("the server's log file", &e))?;
+        let said = log.with_extension("out");
+        let output = File::create(&said).map_err(|e| Stuck::io("the file of what the server prints", &e))?;
         let child = recall
             .command()
             .args([OsStr::new("serve"), OsStr::new("--data"), data.as_os_str()])
             .args(["--listen", &address.to_string()])
+            .args(config.map(|file| [OsStr::new("--config"), file.as_os_str()]).into_iter().flatten())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
+            .stdout(output)
             .stderr(file)
             .spawn()
             .map_err(|e| Stuck::io("starting recall serve", &e))?;
-        let mut server = Self { child, address, url: format!("http://{address}") };
+        let mut server = Self { child, address, url: format!("http://{address}"), gateways: Vec::new() };
         server.wait_until_ready(log)?;
+        // It says where it listens before it answers.
+        server.gateways = gateways(&std::fs::read_to_string(&said).map_err(|e| Stuck::io("what the server prints", &e))?);
         Ok(server)
     }
 
@@ -134,6 +140,12 @@ impl Server {
         self.address
     }
 
+    /// Where a gateway of its configuration takes clients.
+    pub fn gateway(&self, name: &str) -> Result<SocketAddr, Stuck> {
+        let found = self.gateways.iter().find(|(gateway, _)| gateway == name);
+        found.map(|(_, address)| *address).ok_or_else(|| Stuck(format!("recall serve did not say where the gateway {name} listens")))
+    }
+
     /// The most memory it has held so far, from `/proc`, in bytes.
     pub fn peak_memory_bytes(&self) -> Result<u64, Stuck> {
         let status =
@@ -160,6 +172,15 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The gateways that a starting server names, a line each.
+fn gateways(said: &str) -> Vec<(String, SocketAddr)> {
+    let gateway = |line: &str| {
+        let (name, address) = line.strip_prefix("gateway ")?.split_once(" takes PostgreSQL clients on ")?;
+        Some((name.to_owned(), address.parse().ok()?))
+    };
+    said.lines().filter_map(gateway).collect()
 }
 
 fn free_address() -> std::io::Result<SocketAddr> {

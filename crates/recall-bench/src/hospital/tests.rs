@@ -130,3 +130,24 @@ fn a_pool_keeps_sequences_without_gaps_over_its_rounds() {
         }
     }
 }
+
+#[test]
+fn the_database_has_every_patient_once_and_encounters_of_theirs_alone() {
+    let hospital = Hospital::new(Size::demo(1));
+    let tables = hospital.tables();
+    let patients: Vec<Vec<&str>> = tables.patients.lines().map(|row| row.split('\t').collect()).collect();
+    let numbers: HashSet<&str> = patients.iter().map(|row| row[0]).collect();
+    assert_eq!((patients.len(), numbers.len()), (5_000, 5_000));
+    assert!(patients.iter().all(|row| row.len() == 4 && row[2].len() == 11 && row[2].starts_with('9')));
+    let vip = hospital.patient(hospital.stories().vip);
+    assert!(patients.iter().any(|row| row[0] == vip.mrn && row[1] == "Leonore Falkenrath" && row[3] == "1968-04-17"));
+
+    let encounters: Vec<Vec<&str>> = tables.encounters.lines().map(|row| row.split('\t').collect()).collect();
+    assert!((9_000..11_000).contains(&encounters.len()), "{}", encounters.len());
+    assert!(encounters.iter().all(|row| row.len() == 4 && numbers.contains(row[0]) && row[2].starts_with("2026-10-")));
+    let nurse = &hospital.staff()[hospital.care_team(0)[0] as usize];
+    let ward = super::DEPARTMENTS[nurse.department];
+    assert!(encounters.iter().filter(|row| row[0] == hospital.patient(0).mrn).all(|row| row[1] == ward), "not where her nurse works");
+    assert_eq!(tables, Hospital::new(Size::demo(2)).tables());
+    assert_ne!(tables, Hospital::new(Size { seed: 7, ..Size::demo(1) }).tables());
+}

@@ -33,7 +33,7 @@ impl Served {
         let data_text = data.to_string_lossy();
         let token = |role| recall.token(&["--data", &data_text, "--role", role, "--expires", "24h"]);
         let (ingest, auditor) = (token("ingest")?, token("auditor")?);
-        Ok(Self { server: Server::start(recall, data, &scratch.join("server.log"), None)?, ingest, auditor })
+        Ok(Self { server: Server::start(recall, data, &scratch.join("server.log"), None, None)?, ingest, auditor })
     }
 }
 

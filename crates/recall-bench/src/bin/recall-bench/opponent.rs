@@ -1,14 +1,13 @@
 //! PostgreSQL, fairly: its own temporary cluster on the same disk, syncing as it does by default, and a table with the same columns.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
-use postgres::{Client, NoTls};
+use postgres::Client;
+use recall_bench::cluster::Cluster;
 use recall_bench::hospital::Pool;
 use recall_bench::stopwatch::Stopwatch;
 use recall_bench::stuck::Stuck;
@@ -31,36 +30,16 @@ const INDEXES: [&str; 3] = [
 ];
 const COPY: &str = "COPY events FROM STDIN";
 
-/// A running cluster, stopped when dropped.
+/// A running cluster with the table.
 pub struct Opponent {
-    programs: PathBuf,
-    data: PathBuf,
+    cluster: Cluster,
 }
 
 impl Opponent {
     /// Makes and starts a cluster in `folder`; `None` where PostgreSQL is not installed.
     pub fn start(folder: &Path) -> Result<Option<Self>, Stuck> {
-        let Some(programs) = programs() else { return Ok(None) };
-        let data = std::path::absolute(folder.join("postgres")).map_err(|e| Stuck::io("the cluster's folder", &e))?;
-        fs::create_dir(&data).map_err(|e| Stuck::io("the cluster's folder", &e))?;
-        if rustix::process::geteuid().is_root() {
-            run(Command::new("chown").arg("postgres").arg(&data))?;
-            // The server's account must be able to reach its folder.
-            run(Command::new("chmod").arg("a+x").arg(folder))?;
-        }
-        let opponent = Self { programs, data };
-        run(opponent
-            .program("initdb")
-            .args(["--auth=trust", "--username=postgres", "--encoding=UTF8", "--locale=C", "-D"])
-            .arg(&opponent.data))?;
-        let settings = "-c listen_addresses='' -c shared_buffers=1GB -c max_wal_size=4GB";
-        let socket = format!("{settings} -k {}", opponent.data.display());
-        run(opponent
-            .program("pg_ctl")
-            .args(["start", "--wait", "--silent", "-o", &socket, "-l"])
-            .arg(opponent.data.join("log"))
-            .arg("-D")
-            .arg(&opponent.data))?;
+        let Some(cluster) = Cluster::start(folder, &["shared_buffers=1GB", "max_wal_size=4GB"])? else { return Ok(None) };
+        let opponent = Self { cluster };
         let mut client = opponent.connect()?;
         for statement in [&[TABLE], INDEXES.as_slice()].concat() {
             client.batch_execute(statement).map_err(Stuck::at("the opponent's table"))?;
@@ -68,31 +47,13 @@ impl Opponent {
         Ok(Some(opponent))
     }
 
-    fn program(&self, name: &str) -> Command {
-        let program = self.programs.join(name);
-        if rustix::process::geteuid().is_root() {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program).current_dir(&self.data);
-            command
-        } else {
-            Command::new(program)
-        }
-    }
-
     fn connect(&self) -> Result<Client, Stuck> {
-        Client::configure()
-            .host_path(&self.data)
-            .user("postgres")
-            .dbname("postgres")
-            .connect(NoTls)
-            .map_err(Stuck::at("connecting to PostgreSQL"))
+        self.cluster.connect("postgres")
     }
 
     /// Name and version.
     pub fn version(&self) -> Result<String, Stuck> {
-        let row = self.connect()?.query_one("SHOW server_version", &[]).map_err(Stuck::at("PostgreSQL's version"))?;
-        let version: String = row.get(0);
-        Ok(format!("PostgreSQL {}", version.split(' ').next().unwrap_or_default()))
+        self.cluster.version()
     }
 
     /// Copies the bodies of a pool, one commit each, over so many connections. Rows are made before the time is taken.
@@ -144,34 +105,6 @@ impl Opponent {
         let (table, indexes): (i64, i64) = (row.get(0), row.get(1));
         Ok((table.unsigned_abs(), indexes.unsigned_abs()))
     }
-}
-
-impl Drop for Opponent {
-    fn drop(&mut self) {
-        // The folder is removed next; a server that will not stop loses its files, which says enough.
-        let _ = run(self.program("pg_ctl").args(["stop", "--wait", "--silent", "--mode=immediate", "-D"]).arg(&self.data));
-    }
-}
-
-fn run(command: &mut Command) -> Result<(), Stuck> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    // pg_ctl hands its standard error on to the server, so only the status is waited for.
-    let status = output.stderr(Stdio::null()).status().map_err(|e| Stuck::io(&name, &e))?;
-    if status.success() { Ok(()) } else { Err(Stuck(format!("{name} ended with {status}"))) }
-}
-
-/// Where initdb and pg_ctl are.
-fn programs() -> Option<PathBuf> {
-    let configured =
-        Command::new("pg_config").arg("--bindir").output().ok().map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
-    let debian = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten().map(|entry| entry.path().join("bin"));
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    configured
-        .into_iter()
-        .chain(debian)
-        .chain(std::env::split_paths(&path))
-        .find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
 }
 
 /// The rows of one body in COPY's text format.

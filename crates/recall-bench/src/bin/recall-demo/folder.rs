@@ -2,6 +2,7 @@
 
 use recall_bench::stuck::Stuck;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -42,6 +43,15 @@ impl Folder {
     /// A file that goes away with the demo.
     pub fn scratch(&self, name: &str) -> PathBuf {
         self.scratch.path().join(name)
+    }
+
+    /// A new folder that goes away with the demo. Other accounts may pass through to it.
+    pub fn new_scratch(&self, name: &str) -> Result<PathBuf, Stuck> {
+        let failed = |e: std::io::Error| Stuck::io("a temporary folder", &e);
+        let folder = self.scratch(name);
+        fs::create_dir(&folder).map_err(failed)?;
+        fs::set_permissions(self.scratch.path(), fs::Permissions::from_mode(0o711)).map_err(failed)?;
+        Ok(folder)
     }
 
     /// A copy of the folder, with root key and anchor beside it.

@@ -218,7 +218,8 @@ fn count(page: &Value) -> u64 {
     events(page).count() as u64
 }
 
-fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
+/// The text at a place of an answer; empty where there is none.
+pub fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
     value.pointer(pointer).and_then(Value::as_str).unwrap_or("")
 }
 

@@ -2,6 +2,13 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use recall_bench::stopwatch::grouped;
+
+/// `1 row`, `1,271 rows`.
+pub fn counted(number: u64, what: &str) -> String {
+    format!("{} {what}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
 /// The narrator.
 pub struct Tell {
     failures: u32,
