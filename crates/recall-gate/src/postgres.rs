@@ -50,6 +50,8 @@ use crate::seams::Seams;
 pub const SESSIONS: usize = 10_000;
 /// How often the catalog of what is protected is read.
 const CATALOG: Duration = Duration::from_secs(5);
+/// How long reading it may take.
+const LOAD: Duration = Duration::from_secs(30);
 /// How long after a change of definitions it is read again.
 const SETTLE: Duration = Duration::from_millis(50);
 /// How long sessions may take to end when the gateway stops.
@@ -198,7 +200,7 @@ impl Gateway {
                 (sqlstate::UNREACHABLE, "the gateway could not read the catalog of the server behind it".to_owned())
             })?;
         }
-        let upstream = self.target.connect(&about.upstream_role, startup, &self.seams).await.map_err(unreachable)?;
+        let mut upstream = self.target.connect(&about.upstream_role, startup, &self.seams).await.map_err(unreachable)?;
         let registered = upstream.key.map(|key| Cancels::register(&self.cancels, key, about, &self.seams));
         let mut told = Vec::new();
         wire::write(&mut told, b'R', |out| out.extend_from_slice(&0_u32.to_be_bytes()));
@@ -212,6 +214,8 @@ impl Gateway {
         wire::write(&mut told, b'Z', |out| out.push(b'I'));
         let session = Session::begin(Arc::clone(about), self.seams.clone(), Arc::clone(&self.knowledge), Arc::clone(&self.recorder), &told)
             .map_err(|over| (sqlstate::RECORD, over.to_string()))?;
+        let mut session = session;
+        session.upstream.tail().extend(upstream.talk.inbox.take());
         Ok(Begun { session, upstream: upstream.talk.stream, registered })
     }
 
@@ -272,7 +276,8 @@ impl Gateway {
         let changes = self.knowledge.changes();
         let startup = Startup { database: self.target.database.clone(), ..Startup::default() };
         let mut upstream = self.target.connect(&self.role, &startup, &self.seams).await?;
-        let catalog = Catalog::load(&mut upstream, &self.protected).await?;
+        let loading = tokio::time::timeout(LOAD, Catalog::load(&mut upstream, &self.protected));
+        let catalog = loading.await.map_err(|_| CatalogError::Upstream(UpstreamError::Slow))??;
         self.knowledge.read(catalog, changes);
         Ok(())
     }

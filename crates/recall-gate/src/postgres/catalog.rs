@@ -71,6 +71,11 @@ impl Catalog {
         tables.iter().any(|table| table.rsplit('.').next().is_some_and(|name| self.touching.contains(name)))
     }
 
+    /// How many of them do.
+    pub fn count_touching(&self, tables: &[String]) -> usize {
+        tables.iter().filter(|table| self.touches_any(std::slice::from_ref(table))).count()
+    }
+
     /// Was the relation there? One that was made since may be a view of anything.
     pub fn knows(&self, relation: u32) -> bool {
         self.known.contains(&relation)
@@ -162,7 +167,7 @@ const GUARDED: &str = "SELECT oid FROM pg_catalog.pg_class WHERE relrowsecurity 
 const TRAPS: &str = "(SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_proc b ON b.proname = p.proname \
     WHERE p.oid >= 16384 AND b.pronamespace = 'pg_catalog'::pg_catalog.regnamespace AND b.oid < 16384 LIMIT 1) \
     UNION ALL (SELECT 1 FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_type t ON t.oid = p.proargtypes[0] \
-    WHERE p.oid >= 16384 AND p.pronargs = 1 AND t.typtype = 'c' LIMIT 1) \
+    WHERE p.oid >= 16384 AND p.pronargs >= 1 AND p.pronargs - p.pronargdefaults <= 1 AND t.typtype IN ('c', 'p') LIMIT 1) \
     UNION ALL (SELECT 1 FROM pg_catalog.pg_operator WHERE oid >= 16384 LIMIT 1) \
     UNION ALL (SELECT 1 FROM pg_catalog.pg_cast WHERE oid >= 16384 AND castfunc <> 0 LIMIT 1) \
     UNION ALL (SELECT 1 FROM pg_catalog.pg_constraint WHERE oid >= 16384 AND contypid <> 0 LIMIT 1)";

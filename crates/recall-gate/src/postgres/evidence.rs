@@ -18,6 +18,10 @@ pub struct Columns {
     subjects: Vec<(usize, u32, Format)>,
     /// Categories of health information in it.
     pub categories: BTreeSet<Arc<str>>,
+    /// A column is no column of a relation, but computed.
+    pub computed: bool,
+    /// The relations that subjects are named by.
+    named_by: BTreeSet<u32>,
     /// A column comes from a relation that the catalog does not know.
     pub strange: bool,
 }
@@ -35,15 +39,24 @@ impl Columns {
             if relation != 0 && !catalog.knows(relation) {
                 columns.strange = true;
             }
+            columns.computed |= relation == 0;
             for mark in catalog.marks(relation, attribute) {
                 match mark {
-                    Mark::Subject => columns.subjects.push((at, type_oid, format)),
+                    Mark::Subject => {
+                        columns.named_by.insert(relation);
+                        columns.subjects.push((at, type_oid, format));
+                    }
                     Mark::Category(category) => drop(columns.categories.insert(Arc::clone(category))),
                 }
             }
         }
         fields.end()?;
         Ok(columns)
+    }
+
+    /// How many relations name subjects in it.
+    pub fn relations(&self) -> usize {
+        self.named_by.len()
     }
 
     /// Does no column name a subject?
@@ -74,9 +87,9 @@ impl Page {
                 continue;
             }
             match value.map(|value| as_text(next.1, next.2, value)) {
-                None => {}
                 Some(Some(subject)) if subject.len() <= SUBJECT_BYTES => self.insert(subject),
-                Some(_) => readable = false,
+                // A row whose subject is NULL, as an outer join makes it, may still be somebody's.
+                _ => readable = false,
             }
             match wanted.next() {
                 Some(column) => next = column,

@@ -24,9 +24,7 @@ pub enum Act {
     CloseStatement(Vec<u8>),
     /// A portal goes.
     ClosePortal(Vec<u8>),
-    /// Statements may have been made or dropped by a statement.
-    AllStatements,
-    /// Portals may have been dropped by a statement.
+    /// All portals go: their transaction has ended.
     AllPortals,
 }
 
@@ -66,10 +64,6 @@ impl Set {
                 let old = self.portals.remove(name);
                 self.dropped(old.map(|old| old.size_bytes()));
             }
-            Act::AllStatements => {
-                let sizes = std::mem::take(&mut self.statements).into_values().map(|known| known.statement.text.len());
-                self.dropped(sizes);
-            }
             Act::AllPortals => {
                 let sizes = std::mem::take(&mut self.portals).into_values().map(|portal| portal.size_bytes());
                 self.dropped(sizes);
@@ -101,6 +95,11 @@ impl Names {
         Act::Statement(name.to_vec(), Known { statement, doubts: self.doubts })
     }
 
+    /// How often code that can't be seen has run.
+    pub fn doubts(&self) -> u64 {
+        self.doubts
+    }
+
     /// Code ran that can't be seen, and may have prepared other statements under names that are known.
     pub fn doubt(&mut self, opaque: bool) {
         self.doubts = self.doubts.saturating_add(u64::from(opaque));
@@ -123,12 +122,6 @@ impl Names {
 
     /// Upstream has done it.
     pub fn done(&mut self, act: &Act) {
-        self.held.apply(act);
-    }
-
-    /// A statement may have changed what names stand for, whatever becomes of it.
-    pub fn forget(&mut self, act: &Act) {
-        self.sent.apply(act);
         self.held.apply(act);
     }
 

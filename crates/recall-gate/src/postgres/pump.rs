@@ -30,12 +30,15 @@ pub struct Streams {
     /// Upstream has closed its side.
     upstream_closed: bool,
     page: Option<Pin<Box<Sleep>>>,
+    /// Bytes were written that may not have left: a stream that encrypts keeps some.
+    client_unflushed: bool,
+    upstream_unflushed: bool,
 }
 
 impl Streams {
     /// Two streams that are signed in.
     pub fn new(client: Box<dyn Stream>, upstream: Box<dyn Stream>) -> Self {
-        Self { client, upstream, upstream_closed: false, page: None }
+        Self { client, upstream, upstream_closed: false, page: None, client_unflushed: false, upstream_unflushed: false }
     }
 
     /// Runs a session to its end, and tells the client of it.
@@ -101,8 +104,9 @@ impl Streams {
             }
             moved = true;
         }
-        if moved {
-            let _ = Pin::new(&mut self.upstream).poll_flush(context);
+        self.upstream_unflushed |= moved;
+        if self.upstream_unflushed && Pin::new(&mut self.upstream).poll_flush(context).is_ready() {
+            self.upstream_unflushed = false;
         }
         Ok(moved)
     }
@@ -121,8 +125,9 @@ impl Streams {
             }
             moved = true;
         }
-        if moved {
-            let _ = Pin::new(&mut self.client).poll_flush(context);
+        self.client_unflushed |= moved;
+        if self.client_unflushed && Pin::new(&mut self.client).poll_flush(context).is_ready() {
+            self.client_unflushed = false;
         }
         Ok(moved)
     }
@@ -139,7 +144,11 @@ impl Streams {
     fn read_upstream(&mut self, session: &mut Session, context: &mut Context<'_>) -> Result<bool, Over> {
         match read(&mut self.upstream, session.upstream.tail(), context) {
             Poll::Pending => return Ok(false),
-            Poll::Ready(Ok(1..)) => session.take_upstream()?,
+            Poll::Ready(Ok(1..)) => {
+                session.take_upstream()?;
+                // What the client sent may have waited for this answer.
+                session.take_client()?;
+            }
             Poll::Ready(_) => {
                 self.upstream_closed = true;
                 session.close_page()?;

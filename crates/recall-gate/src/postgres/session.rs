@@ -99,6 +99,9 @@ pub enum Over {
     /// A record could not be written.
     #[error("a record could not be written: {0}")]
     Record(#[from] RecordError),
+    /// Texts are not sent as UTF-8 any more, so that they would be misread.
+    #[error("the session's client_encoding is not UTF8")]
+    Encoding,
     /// The gateway stops.
     #[error("the gateway is stopping")]
     Shutdown,
@@ -131,6 +134,8 @@ pub(super) enum Owed {
     Query(Box<Execution>),
     /// A fast-path call, up to its ReadyForQuery.
     Function(Box<Execution>),
+    /// A simple query that is not understood, which upstream only parses, up to its ReadyForQuery.
+    Probe(Box<Execution>),
     /// Parse.
     Parse(Act),
     /// Bind.
@@ -182,6 +187,16 @@ pub struct Session {
     transaction: u8,
     /// The client is sending COPY data: Sync and Flush count for nothing.
     copying: bool,
+    /// It has sent some.
+    copied: bool,
+    /// Syncs that the client sent between the command and its first data.
+    swallowed: u32,
+    /// A COPY from the client is under way, and upstream has not said whether it takes the data: nothing more is passed on.
+    stalled: bool,
+    /// Upstream drops what it gets until Sync.
+    skipping: bool,
+    /// Definitions may have changed in this transaction.
+    defined: bool,
     /// The client said goodbye: it is over when upstream has done what was asked before.
     leaving: bool,
     /// How upstream reads strings, as of what it has said.
@@ -214,6 +229,11 @@ impl Session {
             submitted: 0,
             transaction: b'I',
             copying: false,
+            copied: false,
+            swallowed: 0,
+            stalled: false,
+            skipping: false,
+            defined: false,
             leaving: false,
             strings: Strings::default(),
         };
@@ -221,6 +241,15 @@ impl Session {
         let ticket = session.submit(&[about.login(session.seams.now())])?;
         session.to_client.wait_for(ticket);
         session.to_client.tail().extend_from_slice(begun);
+        let mut told = Inbox::default();
+        told.tail().extend_from_slice(begun);
+        while let Some(message) = told.peek().map_err(Over::UpstreamProtocol)? {
+            let length = message.whole.len();
+            if message.tag == b'S' {
+                session.follow(message.body)?;
+            }
+            told.consume(length);
+        }
         Ok(session)
     }
 
@@ -231,7 +260,7 @@ impl Session {
 
     /// May more be read from the client?
     pub fn wants_client(&self) -> bool {
-        !self.leaving && self.to_upstream.waiting_bytes() < UPSTREAM_BYTES && self.owed.len() < UNDER_WAY
+        !self.leaving && !self.stalled && self.to_upstream.waiting_bytes() < UPSTREAM_BYTES && self.owed.len() < UNDER_WAY
     }
 
     /// May more be read from upstream?
@@ -288,7 +317,7 @@ impl Session {
         let reason = why.to_string();
         let mut events = Vec::new();
         for owed in &owed {
-            if let Owed::Query(execution) | Owed::Function(execution) | Owed::Execute(execution) = owed {
+            if let Owed::Query(execution) | Owed::Function(execution) | Owed::Execute(execution) | Owed::Probe(execution) = owed {
                 let ended = execution.ended(now, Status::Unknown, "", "the session ended before the result was known");
                 events.push(about.result(now, &ended));
             }
@@ -310,6 +339,7 @@ impl Session {
                 (sqlstate::DISK_FULL, NO_RECORD, "the disk of the audit trail is full: ask its operator to make room")
             }
             Over::Record(_) => (sqlstate::RECORD, NO_RECORD, "ask the operator of the audit trail; the command recall doctor tells why"),
+            Over::Encoding => (sqlstate::UNSUPPORTED, "this gateway reads UTF8 alone: leave client_encoding as it is", ""),
             Over::Shutdown => (sqlstate::SHUTDOWN, "the gateway is stopping", "connect again"),
         };
         reply::error(self.to_client.tail(), Complaint { severity: "FATAL", code, message, hint });
@@ -356,7 +386,10 @@ impl Session {
             transaction: self.transaction,
         };
         let ticket = self.submit(&about.request(now, &asked))?;
-        let unresolved = self.unresolved(statement);
+        let unresolved = match portal.as_ref().is_some_and(|portal| portal.doubtful) {
+            true => Some("its name may stand for another statement"),
+            false => self.unresolved(statement),
+        };
         Ok(Box::new(Execution {
             request_id,
             ticket,
@@ -371,17 +404,18 @@ impl Session {
     /// Takes what is known now, unless a transaction is open: it sees what it saw. While requests are under way their end is not known.
     fn look(&mut self) {
         let (catalog, known) = self.knowledge.now();
-        self.outdated = !known;
         if self.transaction == b'I' && self.owed.is_empty() {
             self.catalog = catalog;
+            self.defined = false;
+            self.outdated = !known;
         } else {
-            self.outdated |= !Arc::ptr_eq(&self.catalog, &catalog) && *self.catalog != *catalog;
+            self.outdated = !known || self.defined || (!Arc::ptr_eq(&self.catalog, &catalog) && *self.catalog != *catalog);
         }
     }
 
     /// May the statement run before its record is durable? Its text must prove that it changes nothing, and what it reads must run nothing.
-    fn is_proven(&self, statement: &Statement) -> bool {
-        statement.read_only && !self.outdated && self.catalog.are_quiet(&statement.tables)
+    fn is_proven(&self, statement: &Statement, portal: Option<&Portal>) -> bool {
+        !portal.is_some_and(|portal| portal.doubtful) && statement.read_only && !self.outdated && self.catalog.are_quiet(&statement.tables)
     }
 
     /// Why the subjects of a statement can't all be in its result, as far as that is known before it.

@@ -120,8 +120,13 @@ impl Startup {
     fn set(&mut self, name: String, value: String) -> Result<(), StartupError> {
         let lower = name.to_ascii_lowercase().replace('-', "_");
         let plain = lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'));
-        if !plain || WITHHELD.contains(&lower.as_str()) {
+        let utf8 = || matches!(value.trim_matches('\'').to_ascii_lowercase().as_str(), "utf8" | "utf-8" | "unicode" | "auto");
+        let misread = (lower == "client_encoding" && !utf8()) || lower == "standard_conforming_strings";
+        if !plain || misread || WITHHELD.contains(&lower.as_str()) {
             return Err(StartupError::Setting);
+        }
+        if lower == "client_encoding" {
+            return Ok(());
         }
         self.settings.push((lower, value));
         Ok(())
@@ -146,7 +151,8 @@ impl Startup {
     pub fn write(&self, out: &mut Vec<u8>, role: &str) {
         wire::write_untagged(out, |out| {
             out.extend_from_slice(&(3_i32 << 16).to_be_bytes());
-            let own = [("user", role), ("database", self.database.as_str())];
+            // Texts are read as UTF-8, whatever the server's default is.
+            let own = [("user", role), ("database", self.database.as_str()), ("client_encoding", "UTF8")];
             let settings = self.settings.iter().map(|(name, value)| (name.as_str(), value.as_str()));
             for (name, value) in own.into_iter().chain(settings) {
                 wire::write_text(out, name.as_bytes());

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 
 use recall_log::event::Op;
 
-use super::analysis::{self, Analysis, Strings, redact};
+use super::analysis::{self, Analysis, NotUnderstood, Strings, Value, redact};
 use super::evidence::Columns;
 use super::values::{Format, recorded, type_name};
 use super::wire::{Fields, WireError};
@@ -31,6 +31,12 @@ pub struct Statement {
     pub fingerprint: String,
     /// It is one whose text is understood.
     pub understood: bool,
+    /// Its text is not known here: another statement made it.
+    pub unseen: bool,
+    /// Upstream may be asked to parse it: what is wrong with it is its grammar.
+    pub may_be_probed: bool,
+    /// It takes data from the client.
+    pub copies_in: bool,
     /// It runs or reads what its text does not show.
     pub opaque: bool,
     /// It is proven to change nothing.
@@ -56,11 +62,19 @@ pub struct Portal {
     pub parameters: Vec<(String, Option<String>)>,
     /// Code that can't be seen ran since the statement was prepared, and may have given its name to another.
     pub doubtful: bool,
+    /// How often such code had run when it was bound.
+    pub doubts: u64,
     /// What it returns, once upstream has said so. It is kept no longer than the portal.
     pub columns: OnceLock<Arc<Columns>>,
 }
 
 impl Portal {
+    /// The same under a name that may stand for another: what it returns must be asked again.
+    pub fn doubted(&self) -> Arc<Self> {
+        let (statement, parameters) = (Arc::clone(&self.statement), self.parameters.clone());
+        Arc::new(Self { statement, parameters, doubtful: true, doubts: u64::MAX, columns: OnceLock::new() })
+    }
+
     /// What its values take, about.
     pub fn size_bytes(&self) -> usize {
         self.parameters.iter().map(|(_, value)| value.as_ref().map_or(16, |value| value.len().saturating_add(16))).sum()
@@ -78,8 +92,9 @@ impl Statement {
         let redacted = redact(text, strings);
         let (recorded, redactions) = (redacted.text.into_owned(), redacted.redactions);
         let analysis = Analysis::of(text, strings);
-        if analysis.why.is_some() {
-            return Arc::new(Self { parameter_types, redactions, ..Self::opaque(recorded) });
+        if let Some(why) = analysis.why {
+            let may_be_probed = why == NotUnderstood::Syntax;
+            return Arc::new(Self { parameter_types, redactions, may_be_probed, ..Self::opaque(recorded) });
         }
         let parts = &analysis.statements;
         let command: Vec<&str> = parts.iter().take(COMMANDS).map(|part| &*part.command).collect();
@@ -92,18 +107,26 @@ impl Statement {
             tables: tables(&analysis),
             fingerprint: analysis::fingerprint(text, strings).unwrap_or_default(),
             understood: true,
+            unseen: false,
+            may_be_probed: false,
+            copies_in: parts.iter().any(|part| &*part.command == "COPY FROM"),
             opaque: analysis.opaque(),
             read_only: analysis.read_only(),
-            denied: analysis.denied().map(|denied| denied.sentence().to_owned()),
+            denied: analysis.denied().map(|denied| denied.sentence().to_owned()).or_else(|| misread(parts)),
             changes_definitions: parts.iter().any(|part| changes_definitions(&part.command)),
             changes_statements: parts.iter().any(|part| matches!(&*part.command, "PREPARE" | "DEALLOCATE" | "DISCARD")),
             changes_portals: parts.iter().any(|part| matches!(&*part.command, "CLOSE" | "DISCARD" | "DECLARE")),
         })
     }
 
+    /// Its text was seen and is not understood.
+    pub fn is_refused(&self) -> bool {
+        !self.understood && !self.unseen
+    }
+
     /// One whose text this session never saw, as a cursor that another statement declared.
     pub fn unknown(kind: &str, name: &[u8]) -> Arc<Self> {
-        Arc::new(Self::opaque(format!("{kind} {}", String::from_utf8_lossy(name))))
+        Arc::new(Self { unseen: true, ..Self::opaque(format!("{kind} {}", String::from_utf8_lossy(name))) })
     }
 
     /// What is not understood counts as doing and touching everything.
@@ -117,6 +140,9 @@ impl Statement {
             tables: Vec::new(),
             fingerprint: String::new(),
             understood: false,
+            unseen: false,
+            may_be_probed: false,
+            copies_in: false,
             opaque: true,
             read_only: false,
             denied: None,
@@ -127,10 +153,30 @@ impl Statement {
     }
 }
 
-/// Whether a command may change what names mean. One that came before in the transaction may be undone by ROLLBACK, which does so too.
+/// Why a statement is denied after which the gateway would read texts otherwise than the server does.
+fn misread(parts: &[analysis::Statement]) -> Option<String> {
+    let changes = |setting: &analysis::Setting| {
+        let harmless = |values: &[&str]| match &setting.value {
+            Value::Texts(texts) => texts.iter().all(|text| values.contains(&text.to_ascii_lowercase().as_str())),
+            Value::Default => true,
+            Value::Unknown => false,
+        };
+        match setting.name.as_deref() {
+            Some("client_encoding" | "names") => !harmless(&["utf8", "utf-8", "unicode"]),
+            Some("standard_conforming_strings") => !harmless(&["on", "true", "yes", "1"]),
+            _ => false,
+        }
+    };
+    let found = parts.iter().flat_map(|part| &part.settings).any(changes);
+    found.then(|| {
+        "this gateway reads UTF8 and standard strings alone: leave client_encoding and standard_conforming_strings as they are".to_owned()
+    })
+}
+
+/// Whether a command may change what names mean.
 fn changes_definitions(command: &str) -> bool {
     let first = command.split(' ').next().unwrap_or_default();
-    matches!(first, "CREATE" | "ALTER" | "DROP" | "DO" | "CALL" | "IMPORT" | "ROLLBACK" | "REFRESH" | "SELECT") && command != "SELECT"
+    matches!(first, "CREATE" | "ALTER" | "DROP" | "DO" | "CALL" | "IMPORT" | "REFRESH" | "SELECT") && command != "SELECT"
 }
 
 fn op(op: analysis::Op) -> Op {

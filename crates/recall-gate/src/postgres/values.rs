@@ -74,6 +74,10 @@ impl Format {
 
 /// The value as text, if its form is known. Text as it is; binary numbers and identifiers as the server would write them.
 pub fn as_text(type_oid: u32, format: Format, value: &[u8]) -> Option<String> {
+    if type_oid == oid::BPCHAR {
+        // Blanks that fill it up are no part of the value.
+        return String::from_utf8(value.to_vec()).ok().map(|text| text.trim_end_matches(' ').to_owned());
+    }
     if format == Format::Text {
         return String::from_utf8(value.to_vec()).ok();
     }
@@ -87,9 +91,7 @@ pub fn as_text(type_oid: u32, format: Format, value: &[u8]) -> Option<String> {
         oid::FLOAT8 => f64::from_be_bytes(value.try_into().ok()?).to_string(),
         oid::UUID => uuid(value.try_into().ok()?),
         oid::NUMERIC => numeric(value)?,
-        oid::CHAR | oid::NAME | oid::TEXT | oid::JSON | oid::UNKNOWN | oid::BPCHAR | oid::VARCHAR => {
-            String::from_utf8(value.to_vec()).ok()?
-        }
+        oid::CHAR | oid::NAME | oid::TEXT | oid::JSON | oid::UNKNOWN | oid::VARCHAR => String::from_utf8(value.to_vec()).ok()?,
         _ => return None,
     })
 }

@@ -7,7 +7,7 @@ use recall_log::event::Status;
 use super::super::analysis::Strings;
 use super::super::evidence::Columns;
 use super::super::reply::{self, Complaint, code_of, sqlstate};
-use super::super::wire::{Fields, Message, WireError};
+use super::super::wire::{self, Fields, Message, WireError};
 use super::{Execution, Over, Owed, PAGE_BYTES, Session};
 use crate::record::RecordError;
 
@@ -46,11 +46,12 @@ impl Session {
         }
         match message.tag {
             b'S' => {
-                self.follow(message.body).map_err(Over::UpstreamProtocol)?;
+                self.follow(message.body)?;
                 self.give(message);
                 Ok(())
             }
             b'N' | b'A' => {
+                self.aside();
                 self.give(message);
                 Ok(())
             }
@@ -61,13 +62,27 @@ impl Session {
     }
 
     /// A setting that says how text is to be read.
-    fn follow(&mut self, body: &[u8]) -> Result<(), WireError> {
+    pub(super) fn follow(&mut self, body: &[u8]) -> Result<(), Over> {
         let mut fields = Fields(body);
-        let (name, value) = (fields.text()?, fields.text()?);
+        let (name, value) = (fields.text().map_err(Over::UpstreamProtocol)?, fields.text().map_err(Over::UpstreamProtocol)?);
+        if name == b"client_encoding" && value != b"UTF8" {
+            return Err(Over::Encoding);
+        }
         if name == b"standard_conforming_strings" {
             self.strings = if value == b"off" { Strings::Backslash } else { Strings::Standard };
         }
         Ok(())
+    }
+
+    /// A notice comes with the statement under way, and may hold values.
+    fn aside(&mut self) {
+        let protects = !self.catalog.is_empty();
+        if let Some(Owed::Query(execution) | Owed::Execute(execution) | Owed::Function(execution)) = self.owed.front_mut() {
+            self.to_client.wait_for(execution.ticket);
+            if protects && !execution.statement.tables.is_empty() {
+                execution.unresolved.get_or_insert("the server sent a notice, which may hold values");
+            }
+        }
     }
 
     fn give(&mut self, message: Message<'_>) {
@@ -96,6 +111,14 @@ impl Session {
                 if swallow {
                     return Ok(());
                 }
+            }
+            // The text stands for something that the gateway cannot read: the client is told so in place of the answer.
+            (b'1', Owed::Probe(execution)) => {
+                execution.failed = Some(sqlstate::DENIED.to_owned());
+                self.to_client.wait_for(execution.ticket);
+                let complaint = Complaint { severity: "ERROR", code: sqlstate::DENIED, message: super::requests::NOT_UNDERSTOOD, hint: "" };
+                reply::error(self.to_client.tail(), complaint);
+                return Ok(());
             }
             (_, Owed::Query(_) | Owed::Execute(_) | Owed::Function(_)) => return self.executing(message),
             _ => return Err(unexpected),
@@ -126,7 +149,7 @@ impl Session {
             b'd' => execution.rows = execution.rows.saturating_add(1),
             b'G' | b'W' => {
                 execution.transfer(&self.catalog);
-                self.copy_in_begins();
+                (self.copying, self.copied, self.swallowed, self.stalled) = (true, false, 0, false);
             }
             b'H' => execution.transfer(&self.catalog),
             b'c' | b'V' => {}
@@ -160,7 +183,7 @@ impl Session {
             return Ok(());
         };
         if !execution.page.add(&columns, message.body).map_err(Over::UpstreamProtocol)? {
-            execution.unresolved = Some("an identifier of a subject has a form that is not known");
+            execution.unresolved = Some("an identifier of a subject is missing, or has a form that is not known");
         }
         let full = execution.page.is_full(&columns);
         self.to_client.hold();
@@ -171,16 +194,10 @@ impl Session {
         Ok(())
     }
 
-    /// COPY takes data from now on: what the client sent meanwhile to end its cycle counts for nothing until it has ended the data.
-    fn copy_in_begins(&mut self) {
-        while matches!(self.owed.get(1), Some(Owed::Sync)) {
-            self.owed.remove(1);
-        }
-        self.copying = self.owed.len() == 1;
-    }
-
     fn error(&mut self, message: Message<'_>) -> Result<(), Over> {
         let code = code_of(message.body).to_owned();
+        self.aside();
+        self.stalled = false;
         match self.owed.pop_front() {
             Some(Owed::Query(mut execution)) => {
                 self.to_client.wait_for(execution.ticket);
@@ -193,6 +210,12 @@ impl Session {
                 execution.failed = Some(code);
                 self.give(message);
                 self.owed.push_front(Owed::Function(execution));
+            }
+            Some(Owed::Probe(mut execution)) => {
+                self.to_client.wait_for(execution.ticket);
+                execution.failed = Some(code);
+                self.give(message);
+                self.owed.push_front(Owed::Probe(execution));
             }
             Some(Owed::Refused { code, message: why, simple }) => {
                 let complaint = Complaint { severity: "ERROR", code, message: &why, hint: "" };
@@ -231,14 +254,23 @@ impl Session {
 
     /// After an error upstream drops what it got, up to Sync.
     fn skip(&mut self) -> Result<(), Over> {
+        // A Sync that came before any data counts where upstream has failed before it read them.
+        if self.copying && !self.copied {
+            for _ in 0..self.swallowed {
+                self.owed.push_back(Owed::Sync);
+                wire::write(self.to_upstream.tail(), b'S', |_| {});
+            }
+        }
         self.copying = false;
+        self.skipping = true;
         while let Some(owed) = self.owed.pop_front() {
             match owed {
                 Owed::Sync => {
+                    self.skipping = false;
                     self.owed.push_front(Owed::Sync);
                     break;
                 }
-                Owed::Execute(execution) => {
+                Owed::Execute(execution) | Owed::Query(execution) | Owed::Function(execution) | Owed::Probe(execution) => {
                     let about = Arc::clone(&self.about);
                     let ended = execution.ended(self.seams.now(), Status::Failure, "", "it was skipped after an earlier error");
                     self.submit(&[about.result(self.seams.now(), &ended)])?;
@@ -252,13 +284,17 @@ impl Session {
 
     fn ready(&mut self, message: Message<'_>) -> Result<(), Over> {
         match self.owed.front() {
-            Some(Owed::Query(_) | Owed::Function(_)) => self.finish()?,
+            Some(Owed::Query(_) | Owed::Function(_) | Owed::Probe(_)) => self.finish()?,
             Some(Owed::Sync) => drop(self.owed.pop_front()),
             _ => return Err(Over::UpstreamProtocol(WireError::Unexpected)),
         }
         self.copying = false;
         self.transaction = *message.body.first().ok_or(Over::UpstreamProtocol(WireError::Fields))?;
         if self.transaction == b'I' {
+            if self.defined {
+                // What was made in the transaction is there for all from now on, or was undone.
+                self.knowledge.changed();
+            }
             self.names.transaction_ended(self.owed.iter().filter_map(Owed::act));
         }
         self.give(message);
@@ -267,7 +303,10 @@ impl Session {
 
     /// The foremost statement has ended: its last page and its result are recorded together.
     fn finish(&mut self) -> Result<(), Over> {
-        let Some(Owed::Query(mut execution) | Owed::Function(mut execution) | Owed::Execute(mut execution)) = self.owed.pop_front() else {
+        self.stalled = false;
+        let Some(Owed::Query(mut execution) | Owed::Function(mut execution) | Owed::Execute(mut execution) | Owed::Probe(mut execution)) =
+            self.owed.pop_front()
+        else {
             return Err(Over::UpstreamProtocol(WireError::Unexpected));
         };
         let about = Arc::clone(&self.about);
@@ -320,6 +359,8 @@ impl Execution {
             self.unresolved = Some("a column comes from a relation that the gateway does not know yet");
         } else if touches && columns.is_empty() {
             self.unresolved = Some("no column of the result names a subject");
+        } else if touches && (columns.computed || catalog.count_touching(&self.statement.tables) > columns.relations()) {
+            self.unresolved = Some("what is shown beside the named subjects may be of others");
         }
         self.categories.extend(columns.categories.iter().cloned());
         self.columns = Some(columns);

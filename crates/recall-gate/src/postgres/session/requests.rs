@@ -9,6 +9,11 @@ use super::super::wire::{self, Fields, Message, WireError};
 use super::{NO_RECORD, Over, Owed, Session};
 use crate::record::RecordError;
 
+/// Functions of large objects, which clients call by number (`lo_open` and the like in pg_proc.dat).
+const LARGE_OBJECTS: [u32; 13] = [715, 952, 953, 954, 955, 956, 957, 958, 964, 1004, 3170, 3171, 3172];
+/// Why a text that upstream would run is refused.
+pub(super) const NOT_UNDERSTOOD: &str = "the gateway does not understand this statement, and runs only what it can record";
+
 /// Stands in the place of a refused statement: upstream's own syntax error is what makes transaction and pipeline what they would be.
 const UNPARSABLE: &[u8] = b"!";
 
@@ -17,6 +22,9 @@ impl Session {
     pub fn take_client(&mut self) -> Result<(), Over> {
         let mut inbox = std::mem::take(&mut self.client);
         let handled = loop {
+            if self.stalled {
+                break Ok(());
+            }
             match inbox.peek() {
                 Ok(Some(message)) => {
                     let length = message.whole.len();
@@ -35,6 +43,8 @@ impl Session {
 
     fn request(&mut self, message: Message<'_>) -> Result<(), Over> {
         let handled = match message.tag {
+            // Upstream drops all that comes between an error and the next Sync, so that nothing of it is asked for.
+            b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F' | b'H' | b'd' | b'c' | b'f' if self.skipping => self.pass_on(message),
             b'Q' => self.query(message),
             b'P' => self.parse(message),
             b'B' => self.bind(message),
@@ -42,13 +52,22 @@ impl Session {
             b'E' => self.execute(message),
             b'C' => self.close(message),
             b'F' => self.function(message),
+            // Both count for nothing while data are copied in; upstream is spared them, so that there is no doubt whether it read them.
+            b'S' if self.copying => {
+                self.swallowed = self.swallowed.saturating_add(u32::from(!self.copied));
+                Ok(())
+            }
+            b'H' if self.copying => Ok(()),
             b'S' => {
-                if !self.copying {
-                    self.owed.push_back(Owed::Sync);
-                }
+                self.skipping = false;
+                self.owed.push_back(Owed::Sync);
                 self.pass_on(message)
             }
-            b'H' | b'd' => self.pass_on(message),
+            b'H' => self.pass_on(message),
+            b'd' => {
+                self.copied = true;
+                self.pass_on(message)
+            }
             b'c' | b'f' => {
                 self.copying = false;
                 self.owed.push_back(Owed::CopyEnd);
@@ -77,13 +96,17 @@ impl Session {
             self.deny(&statement, true);
             return Ok(());
         }
+        if !statement.understood {
+            return self.probe(&statement, text);
+        }
         match self.execution(&statement, None) {
             Err(error) => self.refuse(&error, true),
             Ok(execution) => {
                 self.names_touched(&statement);
-                if !self.is_proven(&statement) {
+                if !self.is_proven(&statement, None) {
                     self.to_upstream.wait_for(execution.ticket);
                 }
+                self.stalled = statement.copies_in;
                 self.owed.push_back(Owed::Query(execution));
                 self.pass_on(message)?;
             }
@@ -130,10 +153,11 @@ impl Session {
         let (portal, name) = (fields.text()?, fields.text()?);
         let known = self.names.statement(name);
         let (statement, doubtful) = known.unwrap_or_else(|| (Statement::unknown("prepared statement", name), true));
+        let doubts = self.names.doubts();
         let parameters = values(&statement.parameter_types, &mut fields)?;
         formats(&mut fields)?;
         fields.end()?;
-        let made = Arc::new(Portal { statement, parameters, doubtful, columns: std::sync::OnceLock::new() });
+        let made = Arc::new(Portal { statement, parameters, doubtful, doubts, columns: std::sync::OnceLock::new() });
         let act = Act::Portal(portal.to_vec(), made);
         self.names.sent(&act);
         self.owed.push_back(Owed::Bind(act));
@@ -156,16 +180,22 @@ impl Session {
         fields.end()?;
         let portal = self.names.portal(name).unwrap_or_else(|| {
             let statement = Statement::unknown("portal", name);
-            Arc::new(Portal { statement, parameters: Vec::new(), doubtful: true, columns: std::sync::OnceLock::new() })
+            Arc::new(Portal { statement, parameters: Vec::new(), doubtful: true, doubts: u64::MAX, columns: std::sync::OnceLock::new() })
         });
+        let portal = if portal.doubts < self.names.doubts() { portal.doubted() } else { portal };
         let statement = Arc::clone(&portal.statement);
+        if statement.is_refused() {
+            self.deny(&statement, false);
+            return Ok(());
+        }
         match self.execution(&statement, Some(Arc::clone(&portal))) {
             Err(error) => self.refuse(&error, false),
             Ok(execution) => {
                 self.names_touched(&statement);
-                if !self.is_proven(&statement) {
+                if !self.is_proven(&statement, Some(&portal)) {
                     self.to_upstream.wait_for(execution.ticket);
                 }
+                self.stalled = statement.copies_in;
                 self.describe_first(name, &portal);
                 self.owed.push_back(Owed::Execute(execution));
                 self.pass_on(message)?;
@@ -202,11 +232,21 @@ impl Session {
         let mut fields = Fields(message.body);
         let number = fields.oid()?;
         let statement = Statement::unknown("fast-path call of function", number.to_string().as_bytes());
+        if !LARGE_OBJECTS.contains(&number) {
+            let why = "functions are called by their number for large objects alone".to_owned();
+            self.deny_because(&statement, &why, true);
+            return Ok(());
+        }
         let parameters = values(&[], &mut fields)?;
         fields.short()?;
         fields.end()?;
-        let portal =
-            Arc::new(Portal { statement: Arc::clone(&statement), parameters, doubtful: false, columns: std::sync::OnceLock::new() });
+        let portal = Arc::new(Portal {
+            statement: Arc::clone(&statement),
+            parameters,
+            doubtful: false,
+            doubts: u64::MAX,
+            columns: std::sync::OnceLock::new(),
+        });
         match self.execution(&statement, Some(portal)) {
             Err(error) => self.refuse(&error, true),
             Ok(execution) => {
@@ -220,29 +260,47 @@ impl Session {
 
     /// A statement that may change which text a name stands for.
     fn names_touched(&mut self, statement: &Statement) {
-        if statement.changes_statements {
-            self.names.forget(&Act::AllStatements);
-            // What is confirmed later must not bring them back.
-            for owed in &mut self.owed {
-                if let Owed::Parse(act) = owed {
-                    *act = Act::AllStatements;
-                }
-            }
-        }
-        if statement.changes_portals {
-            self.names.forget(&Act::AllPortals);
-        }
         if statement.changes_definitions {
             self.knowledge.changed();
             self.outdated = true;
+            self.defined = true;
         }
-        self.names.doubt(statement.opaque);
+        // What names stand for is kept: a text that may be another's is better than none, and the record says that it may be.
+        self.names.doubt(statement.opaque || statement.changes_statements || statement.changes_portals);
+    }
+
+    /// A text that is not understood is not run. Where its grammar is at fault, upstream is asked to parse it and to do nothing more: the error
+    /// is the server's own, and what the server does understand is refused.
+    fn probe(&mut self, statement: &Arc<Statement>, text: &[u8]) -> Result<(), WireError> {
+        if !statement.may_be_probed {
+            self.deny(statement, true);
+            return Ok(());
+        }
+        match self.execution(statement, None) {
+            Err(error) => self.refuse(&error, true),
+            Ok(execution) => {
+                self.to_upstream.wait_for(execution.ticket);
+                self.owed.push_back(Owed::Probe(execution));
+                let tail = self.to_upstream.tail();
+                wire::write(tail, b'P', |out| {
+                    wire::write_text(out, b"");
+                    wire::write_text(out, text);
+                    out.extend_from_slice(&[0, 0]);
+                });
+                wire::write(tail, b'S', |_| {});
+            }
+        }
+        Ok(())
     }
 
     /// What nobody may do through a gateway: it is recorded, and upstream fails in its place.
     fn deny(&mut self, statement: &Arc<Statement>, simple: bool) {
-        let why = statement.denied.clone().unwrap_or_default();
-        let recorded = self.execution(statement, None).and_then(|execution| self.denied(&execution, &why, simple));
+        let why = statement.denied.clone().unwrap_or_else(|| NOT_UNDERSTOOD.to_owned());
+        self.deny_because(statement, &why, simple);
+    }
+
+    fn deny_because(&mut self, statement: &Arc<Statement>, why: &str, simple: bool) {
+        let recorded = self.execution(statement, None).and_then(|execution| self.denied(&execution, why, simple));
         if let Err(error) = recorded {
             self.refuse(&error, simple);
         }

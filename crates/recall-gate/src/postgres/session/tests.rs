@@ -69,10 +69,10 @@ impl Bench {
         let knowledge = Arc::new(Knowledge::default());
         knowledge.read(Catalog::of(&[(7, 1)], &["patients"]), 0);
         let recorder: Arc<dyn Recorder> = Arc::clone(&desk) as Arc<dyn Recorder>;
-        let mut bench = Self { session: Session::begin(Arc::new(about), seams, knowledge, recorder, b"hello").unwrap(), desk };
+        let mut bench = Self { session: Session::begin(Arc::new(about), seams, knowledge, recorder, &ready(b'I')).unwrap(), desk };
         assert_eq!(bench.client_gets(), b"", "nobody is let in before that is on record");
         bench.durable();
-        assert_eq!(bench.client_gets(), b"hello");
+        assert_eq!(bench.client_gets(), ready(b'I'));
         bench
     }
 
@@ -99,6 +99,8 @@ impl Bench {
     fn upstream(&mut self, messages: &[Vec<u8>]) {
         self.session.upstream.tail().extend(messages.concat());
         self.session.take_upstream().unwrap();
+        // As the pump does: what the client sent may have waited for the answer.
+        self.session.take_client().unwrap();
     }
 
     fn client_gets(&mut self) -> Vec<u8> {
@@ -378,4 +380,138 @@ fn a_message_that_no_client_sends_ends_the_session() {
         bench.session.client.tail().extend(message);
         assert!(matches!(bench.session.take_client(), Err(Over::ClientProtocol(_))));
     }
+}
+
+#[test]
+fn what_comes_after_an_error_is_dropped_until_sync_whenever_it_comes() {
+    let mut bench = Bench::new();
+    bench.client(&[parse("", "SELECT broken("), message(b'H', b"")]);
+    bench.upstream(&[failed("42601")]);
+    // Upstream drops these, so that they are not asked for; only Sync is answered.
+    bench.client(&[query("DELETE FROM patients"), parse("", "SELECT 1"), bind("", "", "x"), execute(""), sync()]);
+    bench.upstream(&[ready(b'I')]);
+    assert_eq!(bench.actions(), ["db.login"]);
+    bench.client(&[query("SELECT 2")]);
+    bench.upstream(&[described(0), complete("SELECT 1"), ready(b'I')]);
+    assert_eq!(bench.actions(), ["db.request", "db.result"]);
+    assert!(bench.session.owed.is_empty());
+}
+
+#[test]
+fn a_copy_that_fails_before_its_data_leaves_sync_to_be_answered() {
+    let mut bench = Bench::new();
+    bench.client(&[parse("", "COPY t FROM STDIN"), message(b'B', &[0, 0, 0, 0, 0, 0, 0, 0]), execute(""), sync()]);
+    bench.durable();
+    let sent = bench.upstream_gets();
+    assert!(!sent.ends_with(&sync()), "nothing follows a COPY before upstream has said whether it takes data");
+    bench.upstream(&[message(b'1', b""), message(b'2', b""), message(b'n', b""), message(b'G', &[0, 0, 0])]);
+    bench.client(&[]);
+    assert_eq!(bench.upstream_gets(), b"");
+    bench.upstream(&[failed("55000")]);
+    assert_eq!(bench.upstream_gets(), sync());
+    bench.upstream(&[ready(b'I')]);
+    assert!(bench.session.owed.is_empty());
+}
+
+#[test]
+fn what_is_not_understood_is_parsed_upstream_and_never_run() {
+    let mut bench = Bench::new();
+    let probe = |text: &str| [parse("", text), sync()].concat();
+    bench.client(&[query("SELECT FROM FROM")]);
+    assert_eq!(bench.upstream_gets(), b"");
+    bench.durable();
+    assert_eq!(bench.upstream_gets(), probe("SELECT FROM FROM"));
+    bench.upstream(&[failed("42601"), ready(b'I')]);
+    bench.durable();
+    assert_eq!(bench.client_gets(), [failed("42601"), ready(b'I')].concat(), "the error is the server's own");
+    // A server that understands it has not run it, and the client is told that the gateway does not.
+    bench.client(&[query("NEWER SYNTAX OF A SERVER")]);
+    bench.durable();
+    bench.upstream(&[message(b'1', b""), ready(b'I')]);
+    bench.durable();
+    let told = bench.client_gets();
+    assert!(String::from_utf8_lossy(&told).contains("42501") && told.ends_with(&ready(b'I')), "{told:?}");
+}
+
+#[test]
+fn what_cannot_be_read_at_all_is_denied() {
+    for text in [
+        format!("SELECT '{}'", "x".repeat(1 << 20)),
+        format!("SELECT {}1{}", "abs(".repeat(500), ")".repeat(500)),
+        "SET client_encoding = 'SJIS'".into(),
+    ] {
+        let mut bench = Bench::new();
+        bench.client(&[query(&text)]);
+        bench.durable();
+        assert_eq!(bench.upstream_gets(), query("!"), "{}", &text[..20]);
+        bench.upstream(&[failed("42601"), ready(b'I')]);
+        assert!(String::from_utf8_lossy(&bench.client_gets()).contains("42501"));
+    }
+}
+
+#[test]
+fn a_prepared_text_that_is_not_understood_is_never_executed() {
+    let mut bench = Bench::new();
+    bench.client(&[parse("s", "NEWER SYNTAX"), bind("", "s", "x"), execute(""), sync()]);
+    bench.durable();
+    assert!(bench.upstream_gets().ends_with(&[parse("", "!"), sync()].concat()));
+}
+
+#[test]
+fn functions_are_not_called_by_number_but_for_large_objects() {
+    let call = |number: u32| message(b'F', &[&number.to_be_bytes()[..], &[0, 0, 0, 0, 0, 0]].concat());
+    let mut bench = Bench::new();
+    bench.client(&[call(2078)]);
+    bench.durable();
+    assert_eq!(bench.upstream_gets(), query("!"), "set_config");
+    let mut bench = Bench::new();
+    bench.client(&[call(952)]);
+    bench.durable();
+    assert_eq!(bench.upstream_gets(), call(952), "lo_open");
+}
+
+#[test]
+fn a_name_that_code_may_have_given_away_proves_nothing() {
+    let mut bench = Bench::new();
+    bench.client(&[parse("s", "SELECT id FROM patients"), sync()]);
+    bench.upstream(&[message(b'1', b""), ready(b'I')]);
+    bench.client(&[query("SELECT own_function()")]);
+    bench.durable();
+    bench.upstream(&[described(0), complete("SELECT 1"), ready(b'I')]);
+    bench.upstream_gets();
+    bench.client(&[bind("", "s", "x"), execute(""), sync()]);
+    assert!(!bench.upstream_gets().ends_with(&sync()), "it waits for its record");
+    bench.durable();
+    assert!(bench.upstream_gets().ends_with(&[execute(""), sync()].concat()));
+    bench.upstream(&[message(b'2', b""), described(7), row("MRN-1"), complete("SELECT 1"), ready(b'I')]);
+    assert!(bench.kept(|kept| kept.unresolved.pop()).unwrap().contains("another statement"));
+    assert_eq!(bench.kept(|kept| kept.subjects.concat()), ["MRN-1"], "what it returns was asked again");
+}
+
+#[test]
+fn another_encoding_ends_the_session() {
+    let mut bench = Bench::new();
+    bench.session.upstream.tail().extend(message(b'S', b"client_encoding\0SJIS\0"));
+    assert_eq!(bench.session.take_upstream(), Err(Over::Encoding));
+}
+
+#[test]
+fn a_notice_waits_like_the_answer_it_comes_with() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT id FROM patients")]);
+    let notice = message(b'N', b"SNOTICE\0C00000\0MAda\0\0");
+    bench.upstream(std::slice::from_ref(&notice));
+    assert_eq!(bench.client_gets(), b"");
+    bench.durable();
+    assert_eq!(bench.client_gets(), notice);
+    bench.upstream(&[described(7), complete("SELECT 0"), ready(b'I')]);
+    assert!(bench.kept(|kept| kept.unresolved.pop()).unwrap().contains("notice"));
+}
+
+#[test]
+fn rows_beside_which_others_may_stand_are_not_called_complete() {
+    let mut bench = Bench::new();
+    bench.client(&[query("SELECT p.id, q.x FROM patients p, public.patients q")]);
+    bench.upstream(&[described(7), row("MRN-1"), complete("SELECT 1"), ready(b'I')]);
+    assert!(bench.kept(|kept| kept.unresolved.pop()).unwrap().contains("beside"));
 }

@@ -59,6 +59,9 @@ fn nobody_becomes_another_role_by_a_setting() {
         &["user", "a", "options", "-c x=1 -c Role=postgres"],
         &["user", "a", "options", "-c rol\\e=postgres"],
         &["user", "a", "options", "-c local_preload_libraries=x"],
+        &["user", "a", "client_encoding", "SJIS"],
+        &["user", "a", "options", "-c client_encoding=latin1"],
+        &["user", "a", "options", "-c standard_conforming_strings=off"],
         &["user", "a", "options", "-d 5"],
         &["user", "a", "options", "-c"],
         &["user", "a", "options", "-c role"],
@@ -97,5 +100,5 @@ fn what_is_no_startup_message_is_refused() {
 fn upstream_is_asked_as_the_role_and_for_the_rest_as_the_client_asked() {
     let mut out = Vec::new();
     start(&["user", "nurse", "database", "hospital", "TimeZone", "UTC"]).unwrap().write(&mut out, "app_role");
-    assert_eq!(&out[8..], b"user\0app_role\0database\0hospital\0timezone\0UTC\0\0");
+    assert_eq!(&out[8..], b"user\0app_role\0database\0hospital\0client_encoding\0UTF8\0timezone\0UTC\0\0");
 }

@@ -6,14 +6,15 @@ fn binary(type_oid: u32, bytes: &[u8]) -> Option<String> {
 
 #[test]
 fn binary_values_read_as_the_server_writes_them() {
-    let cases: [(u32, &[u8], &str); 16] = [
+    let cases: [(u32, &[u8], &str); 17] = [
         (oid::INT2, &[0xFF, 0xFE], "-2"),
         (oid::INT4, &[0, 0, 0x30, 0x39], "12345"),
         (oid::INT8, &[0x80, 0, 0, 0, 0, 0, 0, 0], "-9223372036854775808"),
         (oid::OID, &[0xFF; 4], "4294967295"),
         (oid::BOOL, &[1], "t"),
         (oid::BOOL, &[0], "f"),
-        (oid::TEXT, b"MRN-1", "MRN-1"),
+        (oid::TEXT, b"MRN-1 ", "MRN-1 "),
+        (oid::BPCHAR, b"MRN-1   ", "MRN-1"),
         (oid::VARCHAR, "Zoë".as_bytes(), "Zoë"),
         (
             oid::UUID,
