@@ -13,6 +13,7 @@ mod it {
     mod command_line;
     mod crash;
     mod damage;
+    mod drivers;
     mod flips;
     mod full_disk;
     mod gateway;

@@ -1,4 +1,4 @@
-//! Which query a client may end: each session has a number and a secret of the gateway's own, which stand for those of upstream.
+//! Which query a client may end: each session has a secret of the gateway's own, which stands for that of upstream.
 //!
 //! It must not know sessions.
 
@@ -49,18 +49,18 @@ impl Drop for Registered {
 }
 
 impl Cancels {
-    /// Gives a session whose upstream has this key one of the gateway's own.
+    /// Gives a session whose upstream has this key one of the gateway's own. Its number is upstream's where that is free: clients compare it with
+    /// `pg_backend_pid()` and with the sender of a notification.
     pub fn register(cancels: &Arc<Self>, upstream: Key, about: &Arc<About>, seams: &Seams) -> Registered {
         let secret = u32::from_be_bytes(seams.bytes());
         let mut held = cancels.0.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
+        let mut process = upstream.process;
+        while process == 0 || held.contains_key(&process) {
             // Clients take the number for a positive one.
-            let process = u32::from_be_bytes(seams.bytes()) >> 1;
-            if process != 0 && !held.contains_key(&process) {
-                held.insert(process, Held { secret, found: Found { upstream, about: Arc::clone(about) } });
-                return Registered { key: Key { process, secret }, cancels: Arc::clone(cancels) };
-            }
+            process = u32::from_be_bytes(seams.bytes()) >> 1;
         }
+        held.insert(process, Held { secret, found: Found { upstream, about: Arc::clone(about) } });
+        Registered { key: Key { process, secret }, cancels: Arc::clone(cancels) }
     }
 
     /// A session, for whoever knows its secret.

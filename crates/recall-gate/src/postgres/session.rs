@@ -141,7 +141,7 @@ pub(super) enum Owed {
     /// Bind.
     Bind(Act),
     /// Describe; of a portal whose description the gateway alone asked for it is swallowed.
-    Describe { portal: Option<Arc<Portal>>, statement: bool, swallow: bool },
+    Describe { portal: Option<Arc<Portal>>, statement: Option<Arc<Statement>>, of_statement: bool, swallow: bool },
     /// Execute.
     Execute(Box<Execution>),
     /// Close.

@@ -21,6 +21,8 @@ pub struct Statement {
     pub redactions: Vec<&'static str>,
     /// Types of parameters, where the client said them; 0 where it did not.
     pub parameter_types: Vec<u32>,
+    /// Types of all parameters, once upstream has said them.
+    pub described_types: OnceLock<Vec<u32>>,
     /// The words that name what it is; of several statements the first ones'.
     pub command: String,
     /// What it does to data: the strongest.
@@ -102,6 +104,7 @@ impl Statement {
             text: recorded,
             redactions,
             parameter_types,
+            described_types: OnceLock::new(),
             command: command.join("; "),
             op: parts.iter().map(|part| op(part.op)).max_by_key(|op| strength(*op)).unwrap_or(Op::Execute),
             tables: tables(&analysis),
@@ -124,6 +127,20 @@ impl Statement {
         !self.understood && !self.unseen
     }
 
+    /// Types of parameters as far as they are known.
+    pub fn types(&self) -> &[u32] {
+        self.described_types.get().unwrap_or(&self.parameter_types)
+    }
+
+    /// ParameterDescription: how upstream reads the parameters.
+    pub fn described(&self, body: &[u8]) -> Result<(), WireError> {
+        let mut fields = Fields(body);
+        let types = (0..fields.count()?).map(|_| fields.oid()).collect::<Result<Vec<_>, _>>()?;
+        fields.end()?;
+        let _ = self.described_types.set(types);
+        Ok(())
+    }
+
     /// One whose text this session never saw, as a cursor that another statement declared.
     pub fn unknown(kind: &str, name: &[u8]) -> Arc<Self> {
         Arc::new(Self { unseen: true, ..Self::opaque(format!("{kind} {}", String::from_utf8_lossy(name))) })
@@ -135,6 +152,7 @@ impl Statement {
             text,
             redactions: Vec::new(),
             parameter_types: Vec::new(),
+            described_types: OnceLock::new(),
             command: String::new(),
             op: Op::Execute,
             tables: Vec::new(),

@@ -48,6 +48,8 @@ pub mod oid {
     pub const TIMESTAMPTZ: u32 = 1184;
     /// numeric
     pub const NUMERIC: u32 = 1700;
+    /// jsonb
+    pub const JSONB: u32 = 3802;
     /// uuid
     pub const UUID: u32 = 2950;
 }
@@ -87,10 +89,21 @@ pub fn as_text(type_oid: u32, format: Format, value: &[u8]) -> Option<String> {
         oid::INT4 => i32::from_be_bytes(value.try_into().ok()?).to_string(),
         oid::INT8 => i64::from_be_bytes(value.try_into().ok()?).to_string(),
         oid::OID => u32::from_be_bytes(value.try_into().ok()?).to_string(),
-        oid::FLOAT4 => f32::from_be_bytes(value.try_into().ok()?).to_string(),
-        oid::FLOAT8 => f64::from_be_bytes(value.try_into().ok()?).to_string(),
+        oid::FLOAT4 => {
+            let number = f32::from_be_bytes(value.try_into().ok()?);
+            float(number.to_string(), &format!("{number:e}"), 6)
+        }
+        oid::FLOAT8 => {
+            let number = f64::from_be_bytes(value.try_into().ok()?);
+            float(number.to_string(), &format!("{number:e}"), 15)
+        }
         oid::UUID => uuid(value.try_into().ok()?),
         oid::NUMERIC => numeric(value)?,
+        oid::BYTEA => value.iter().fold("\\x".to_owned(), |text, byte| text + &format!("{byte:02x}")),
+        oid::JSONB => String::from_utf8(value.strip_prefix(&[1])?.to_vec()).ok()?,
+        oid::DATE => date(i32::from_be_bytes(value.try_into().ok()?)),
+        oid::TIMESTAMP => moment(i64::from_be_bytes(value.try_into().ok()?), ""),
+        oid::TIMESTAMPTZ => moment(i64::from_be_bytes(value.try_into().ok()?), "+00"),
         oid::CHAR | oid::NAME | oid::TEXT | oid::JSON | oid::UNKNOWN | oid::VARCHAR => String::from_utf8(value.to_vec()).ok()?,
         _ => return None,
     })
@@ -110,6 +123,61 @@ fn uuid(bytes: [u8; 16]) -> String {
         let _ = write!(text, "{byte:02x}");
     }
     text
+}
+
+/// The shortest digits that give the number, with an exponent where the server writes one: below 0.0001 and from so many digits on.
+fn float(plain: String, exponential: &str, digits: i32) -> String {
+    match exponential.split_once('e') {
+        None => plain.replace("inf", "Infinity"),
+        Some((mantissa, exponent)) => match exponent.parse::<i32>() {
+            Ok(exponent) if !(-4..digits).contains(&exponent) => {
+                let sign = if exponent < 0 { '-' } else { '+' };
+                format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
+            }
+            _ => plain,
+        },
+    }
+}
+
+/// Days since 2000-01-01, as the server writes them in ISO style.
+fn date(days: i32) -> String {
+    match days {
+        i32::MAX => "infinity".to_owned(),
+        i32::MIN => "-infinity".to_owned(),
+        days => {
+            let (day, era) = day(i64::from(days));
+            day + era
+        }
+    }
+}
+
+/// Microseconds since 2000-01-01, with the zone behind them.
+fn moment(micros: i64, zone: &str) -> String {
+    const DAY: i64 = 86_400_000_000;
+    match micros {
+        i64::MAX => return "infinity".to_owned(),
+        i64::MIN => return "-infinity".to_owned(),
+        _ => {}
+    }
+    let (day, era) = day(micros.div_euclid(DAY));
+    let (seconds, fraction) = (micros.rem_euclid(DAY) / 1_000_000, micros.rem_euclid(1_000_000));
+    let fraction = if fraction == 0 { String::new() } else { format!(".{fraction:06}").trim_end_matches('0').to_owned() };
+    format!("{day} {:02}:{:02}:{:02}{fraction}{zone}{era}", seconds / 3_600, seconds / 60 % 60, seconds % 60)
+}
+
+/// The day of the Gregorian calendar so many days after 2000-01-01, and what stands behind one before our era.
+fn day(days: i64) -> (String, &'static str) {
+    // Years here begin with March, so that the leap day is the last; 730,425 days lie between 0000-03-01 and 2000-01-01.
+    let days = days + 730_425;
+    let (cycle, days) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (days - days / 1_460 + days / 36_524 - days / 146_096) / 365;
+    let days = days - (365 * year + year / 4 - year / 100);
+    let month = (5 * days + 2) / 153;
+    let day = days - (153 * month + 2) / 5 + 1;
+    let year = year + cycle * 400 + i64::from(month >= 10);
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let (year, era) = if year > 0 { (year, "") } else { (1 - year, " BC") };
+    (format!("{year:04}-{month:02}-{day:02}"), era)
 }
 
 /// `numeric_send`: digits to the base of 10,000, the weight of the first, sign, digits behind the point.
@@ -171,6 +239,8 @@ pub fn type_name(type_oid: u32) -> String {
         oid::TIMESTAMPTZ => "timestamp with time zone",
         oid::NUMERIC => "numeric",
         oid::UUID => "uuid",
+        oid::JSON => "json",
+        oid::JSONB => "jsonb",
         other => return format!("oid:{other}"),
     };
     name.to_owned()

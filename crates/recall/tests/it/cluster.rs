@@ -58,9 +58,17 @@ impl Cluster {
         let data = cluster.data();
         run(cluster
             .server("initdb")
-            .args(["--auth-local=trust", "--auth-host=scram-sha-256", "--username=postgres", "--no-sync", "-D"])
+            .args([
+                "--auth-local=trust",
+                "--auth-host=scram-sha-256",
+                "--username=postgres",
+                "--encoding=UTF8",
+                "--locale=C",
+                "--no-sync",
+                "-D",
+            ])
             .arg(&data));
-        let options = format!("-c listen_addresses=127.0.0.1 -c port={port} -c fsync=off -k {}", data.display());
+        let options = format!("-c listen_addresses=127.0.0.1 -c port={port} -c fsync=off -c log_line_prefix=%a\\| -k {}", data.display());
         run(cluster
             .server("pg_ctl")
             .args(["start", "--wait", "--silent", "-o", &options, "-l"])
@@ -77,6 +85,11 @@ impl Cluster {
 
     fn data(&self) -> PathBuf {
         self.folder.path().join("cluster")
+    }
+
+    /// What the server has logged; each line begins with the name of the application.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.data().join("log")).unwrap()
     }
 
     /// A program of the server's, as the account that may run it.

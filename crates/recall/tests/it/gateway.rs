@@ -8,16 +8,16 @@ use super::cluster::{Cluster, at};
 use super::harness::{Server, Trail, done, wait_until};
 
 /// A hospital's database, a trail, and a gateway between them that one nurse may use.
-struct Bench {
-    cluster: Cluster,
+pub struct Bench {
+    pub cluster: Cluster,
     trail: Trail,
-    server: Server,
-    secret: String,
-    officer: String,
+    pub server: Server,
+    pub secret: String,
+    pub officer: String,
 }
 
 impl Bench {
-    fn start() -> Option<Self> {
+    pub fn start() -> Option<Self> {
         let cluster = Cluster::start()?;
         let trail = Trail::new();
         let officer = trail.token("privacy-officer");

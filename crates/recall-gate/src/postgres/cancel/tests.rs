@@ -14,6 +14,9 @@ fn only_the_secret_of_a_living_session_finds_it() {
     assert_eq!(find(key), Some(upstream));
     assert_eq!(find(Key { secret: key.secret ^ 1, ..key }), None);
     assert_eq!(find(Key { process: key.process ^ 1, ..key }), None);
+    assert_eq!(key.process, upstream.process, "the number is the one that the server knows");
+    let other = Cancels::register(&cancels, Key { process: 1, secret: 3 }, &about, &seams);
+    assert_ne!(other.key().process, 1, "two sessions never share one");
     drop(registered);
     assert_eq!(find(key), None);
 }

@@ -97,7 +97,11 @@ impl Session {
                 self.names.done(act);
                 self.owed.pop_front();
             }
-            (b't', Owed::Describe { statement: true, .. }) => {}
+            (b't', Owed::Describe { of_statement: true, statement, .. }) => {
+                if let Some(statement) = statement {
+                    statement.described(message.body).map_err(Over::UpstreamProtocol)?;
+                }
+            }
             (b'T' | b'n', Owed::Describe { portal, swallow, .. }) => {
                 let swallow = *swallow;
                 if let Some(portal) = portal {

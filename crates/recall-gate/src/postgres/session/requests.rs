@@ -43,8 +43,8 @@ impl Session {
 
     fn request(&mut self, message: Message<'_>) -> Result<(), Over> {
         let handled = match message.tag {
-            // Upstream drops all that comes between an error and the next Sync, so that nothing of it is asked for.
-            b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F' | b'H' | b'd' | b'c' | b'f' if self.skipping => self.pass_on(message),
+            // Upstream would drop all that comes between an error and the next Sync: it goes no further.
+            b'Q' | b'P' | b'B' | b'D' | b'E' | b'C' | b'F' | b'H' | b'd' | b'c' | b'f' if self.skipping => Ok(()),
             b'Q' => self.query(message),
             b'P' => self.parse(message),
             b'B' => self.bind(message),
@@ -154,7 +154,7 @@ impl Session {
         let known = self.names.statement(name);
         let (statement, doubtful) = known.unwrap_or_else(|| (Statement::unknown("prepared statement", name), true));
         let doubts = self.names.doubts();
-        let parameters = values(&statement.parameter_types, &mut fields)?;
+        let parameters = values(statement.types(), &mut fields)?;
         formats(&mut fields)?;
         fields.end()?;
         let made = Arc::new(Portal { statement, parameters, doubtful, doubts, columns: std::sync::OnceLock::new() });
@@ -169,7 +169,8 @@ impl Session {
         let (kind, name) = (fields.byte()?, fields.text()?);
         fields.end()?;
         let portal = if kind == b'P' { self.names.portal(name) } else { None };
-        self.owed.push_back(Owed::Describe { portal, statement: kind == b'S', swallow: false });
+        let statement = if kind == b'S' { self.names.statement(name).map(|(statement, _)| statement) } else { None };
+        self.owed.push_back(Owed::Describe { portal, statement, of_statement: kind == b'S', swallow: false });
         self.pass_on(message)
     }
 
@@ -210,7 +211,7 @@ impl Session {
         if self.catalog.is_empty() || portal.columns.get().is_some() || self.owed.iter().rev().take(4).any(asked) {
             return;
         }
-        self.owed.push_back(Owed::Describe { portal: Some(Arc::clone(portal)), statement: false, swallow: true });
+        self.owed.push_back(Owed::Describe { portal: Some(Arc::clone(portal)), statement: None, of_statement: false, swallow: true });
         wire::write(self.to_upstream.tail(), b'D', |out| {
             out.push(b'P');
             wire::write_text(out, name);

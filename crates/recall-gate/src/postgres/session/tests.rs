@@ -271,6 +271,20 @@ fn each_execution_is_recorded_with_its_values() {
 }
 
 #[test]
+fn binary_values_are_read_by_the_types_that_upstream_says() {
+    let mut bench = Bench::new();
+    bench.client(&[parse("s", "SELECT $1"), message(b'D', b"Ss\0"), sync()]);
+    bench.upstream(&[message(b'1', b""), message(b't', &[0, 1, 0, 0, 0, 23]), described(0), ready(b'I')]);
+    let (statement, _) = bench.session.names.statement(b"s").unwrap();
+    assert_eq!(statement.types(), [23]);
+    for bad in [&[0, 2, 0, 0, 0, 23][..], &[0, 1, 0, 0, 0, 23, 0], &[0]] {
+        assert_eq!(statement.described(bad), Err(WireError::Fields));
+    }
+    // The client's own word holds until then.
+    assert_eq!(Statement::new(b"SELECT $1", vec![20], Strings::default()).types(), [20]);
+}
+
+#[test]
 fn the_gateway_asks_what_rows_are_and_keeps_the_answer_to_itself() {
     let mut bench = Bench::new();
     bench.client(&[parse("", "SELECT id FROM patients"), bind("", "", "x"), execute(""), sync()]);
@@ -295,6 +309,20 @@ fn what_follows_an_error_is_recorded_as_skipped() {
     bench.upstream(&[described(0), complete("SELECT 0"), ready(b'I')]);
     bench.durable();
     assert!(bench.client_gets().ends_with(&ready(b'I')));
+}
+
+#[test]
+fn what_comes_after_an_error_is_answered_goes_no_further_before_sync() {
+    let mut bench = Bench::new();
+    bench.client(&[parse("", "SELECT 1")]);
+    bench.upstream(&[failed("42P18")]);
+    bench.upstream_gets();
+    bench.client(&[bind("", "", "a"), execute(""), query("SELECT 2"), sync()]);
+    assert_eq!(bench.upstream_gets(), sync());
+    bench.upstream(&[ready(b'I')]);
+    assert_eq!(bench.client_gets(), [failed("42P18"), ready(b'I')].concat());
+    bench.client(&[query("SELECT 3")]);
+    assert_eq!(bench.upstream_gets(), query("SELECT 3"));
 }
 
 #[test]

@@ -36,6 +36,60 @@ fn binary_values_read_as_the_server_writes_them() {
 }
 
 #[test]
+fn binary_floats_read_as_the_server_writes_them() {
+    for (number, text) in [
+        (0.0, "0"),
+        (-0.0, "-0"),
+        (123_456_789_012_345.0, "123456789012345"),
+        (1e15, "1e+15"),
+        (-1.25e-7, "-1.25e-07"),
+        (0.0001, "0.0001"),
+        (0.00001, "1e-05"),
+        (1e300, "1e+300"),
+        (f64::INFINITY, "Infinity"),
+        (f64::NEG_INFINITY, "-Infinity"),
+        (f64::NAN, "NaN"),
+    ] {
+        assert_eq!(binary(oid::FLOAT8, &number.to_be_bytes()).as_deref(), Some(text));
+    }
+    for (number, text) in [(1.1_f32, "1.1"), (123_456.0, "123456"), (1e6, "1e+06"), (f32::INFINITY, "Infinity")] {
+        assert_eq!(binary(oid::FLOAT4, &number.to_be_bytes()).as_deref(), Some(text));
+    }
+}
+
+/// What PostgreSQL 15 itself makes of `date_send`, `timestamptz_send` and the like.
+#[test]
+fn binary_times_read_as_the_server_writes_them() {
+    for (days, text) in [
+        (0, "2000-01-01"),
+        (59, "2000-02-29"),
+        (60, "2000-03-01"),
+        (-1, "1999-12-31"),
+        (36_584, "2100-03-01"),
+        (-36_465, "1900-03-01"),
+        (-730_119, "0001-01-01"),
+        (-730_120, "0001-12-31 BC"),
+        (i32::MAX, "infinity"),
+        (i32::MIN, "-infinity"),
+    ] {
+        assert_eq!(binary(oid::DATE, &days.to_be_bytes()).as_deref(), Some(text));
+    }
+    for (micros, text) in [
+        (0_i64, "2000-01-01 00:00:00"),
+        (-1, "1999-12-31 23:59:59.999999"),
+        (823_406_706_789_000, "2026-02-03 04:05:06.789"),
+        (i64::MAX, "infinity"),
+        (i64::MIN, "-infinity"),
+    ] {
+        assert_eq!(binary(oid::TIMESTAMP, &micros.to_be_bytes()).as_deref(), Some(text));
+    }
+    assert_eq!(binary(oid::TIMESTAMPTZ, &0_i64.to_be_bytes()).as_deref(), Some("2000-01-01 00:00:00+00"));
+    assert!(binary(oid::TIMESTAMP, &(i64::MAX - 1).to_be_bytes()).is_some_and(|text| text.starts_with("294277-")));
+    assert_eq!(binary(oid::BYTEA, &[0, 255, 0x5C]).as_deref(), Some("\\x00ff5c"));
+    assert_eq!(binary(oid::JSONB, b"\x01{}").as_deref(), Some("{}"));
+}
+
+#[test]
 fn what_has_no_known_form_is_not_guessed() {
     for (type_oid, bytes) in [
         (oid::INT4, &[0, 0, 1][..]),
@@ -45,7 +99,9 @@ fn what_has_no_known_form_is_not_guessed() {
         (oid::NUMERIC, &[0, 2, 0, 0, 0, 0, 0, 0, 0, 1]),
         (oid::NUMERIC, &[0, 1, 0, 0, 0, 0, 0, 0, 0x27, 0x10]),
         (oid::NUMERIC, &[0, 1]),
-        (oid::TIMESTAMP, &[0; 8]),
+        (oid::TIMESTAMP, &[0; 7]),
+        (oid::DATE, &[0; 8]),
+        (oid::JSONB, b"{}"),
         (600, &[0; 16]),
     ] {
         assert_eq!(binary(type_oid, bytes), None, "type {type_oid}");
