@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::catalog::{Catalog, Mark};
 use super::events::{PAGE_SUBJECTS, SUBJECT_BYTES, SUBJECTS_BYTES};
-use super::values::{Format, as_text};
+use super::values::{Format, as_identifier};
 use super::wire::{Fields, WireError};
 
 /// The columns of a result that name subjects.
@@ -86,7 +86,7 @@ impl Page {
             if at != next.0 {
                 continue;
             }
-            match value.map(|value| as_text(next.1, next.2, value)) {
+            match value.map(|value| as_identifier(next.1, next.2, value)) {
                 Some(Some(subject)) if subject.len() <= SUBJECT_BYTES => self.insert(subject),
                 // A row whose subject is NULL, as an outer join makes it, may still be somebody's.
                 _ => readable = false,

@@ -76,10 +76,6 @@ impl Format {
 
 /// The value as text, if its form is known. Text as it is; binary numbers and identifiers as the server would write them.
 pub fn as_text(type_oid: u32, format: Format, value: &[u8]) -> Option<String> {
-    if type_oid == oid::BPCHAR {
-        // Blanks that fill it up are no part of the value.
-        return String::from_utf8(value.to_vec()).ok().map(|text| text.trim_end_matches(' ').to_owned());
-    }
     if format == Format::Text {
         return String::from_utf8(value.to_vec()).ok();
     }
@@ -104,9 +100,17 @@ pub fn as_text(type_oid: u32, format: Format, value: &[u8]) -> Option<String> {
         oid::DATE => date(i32::from_be_bytes(value.try_into().ok()?)),
         oid::TIMESTAMP => moment(i64::from_be_bytes(value.try_into().ok()?), ""),
         oid::TIMESTAMPTZ => moment(i64::from_be_bytes(value.try_into().ok()?), "+00"),
-        oid::CHAR | oid::NAME | oid::TEXT | oid::JSON | oid::UNKNOWN | oid::VARCHAR => String::from_utf8(value.to_vec()).ok()?,
+        oid::CHAR | oid::NAME | oid::TEXT | oid::JSON | oid::UNKNOWN | oid::BPCHAR | oid::VARCHAR => {
+            String::from_utf8(value.to_vec()).ok()?
+        }
         _ => return None,
     })
+}
+
+/// The value as an identifier is searched for: blanks that fill up a character(n) are no part of it.
+pub fn as_identifier(type_oid: u32, format: Format, value: &[u8]) -> Option<String> {
+    let text = as_text(type_oid, format, value)?;
+    Some(if type_oid == oid::BPCHAR { text.trim_end_matches(' ').to_owned() } else { text })
 }
 
 /// The value as it is recorded: as text where that is possible, else its bytes in base64, which nothing is lost by.

@@ -14,7 +14,7 @@ fn binary_values_read_as_the_server_writes_them() {
         (oid::BOOL, &[1], "t"),
         (oid::BOOL, &[0], "f"),
         (oid::TEXT, b"MRN-1 ", "MRN-1 "),
-        (oid::BPCHAR, b"MRN-1   ", "MRN-1"),
+        (oid::BPCHAR, b"MRN-1 ", "MRN-1 "),
         (oid::VARCHAR, "Zoë".as_bytes(), "Zoë"),
         (
             oid::UUID,
@@ -116,4 +116,12 @@ fn only_two_formats_exist() {
     assert_eq!(Format::from_code(1), Some(Format::Binary));
     assert_eq!(Format::from_code(2), None);
     assert_eq!(Format::from_code(-1), None);
+}
+
+#[test]
+fn blanks_that_fill_up_are_no_part_of_an_identifier() {
+    for format in [Format::Text, Format::Binary] {
+        assert_eq!(as_identifier(oid::BPCHAR, format, b"MRN-1   ").as_deref(), Some("MRN-1"));
+        assert_eq!(as_identifier(oid::TEXT, format, b"MRN-1 ").as_deref(), Some("MRN-1 "));
+    }
 }
