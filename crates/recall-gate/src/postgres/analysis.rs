@@ -24,6 +24,7 @@ use pg_query::protobuf as pb;
 
 pub use denial::Denial;
 pub use functions::reads_only;
+pub use recall_log::event::Op;
 pub use redact::{Redacted, redact};
 
 /// A longer text is not understood.
@@ -70,34 +71,6 @@ pub struct Analysis {
     pub why: Option<NotUnderstood>,
     /// The statements in their order; none for an empty text.
     pub statements: Vec<Statement>,
-}
-
-/// What a statement does to data, in the letters of an event's `op`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// It adds rows.
-    Create,
-    /// It reads.
-    Read,
-    /// It changes rows.
-    Update,
-    /// It removes rows.
-    Delete,
-    /// Anything else: settings, transactions, definitions, code.
-    Execute,
-}
-
-impl Op {
-    /// The letter of an event's `op`.
-    pub fn letter(self) -> &'static str {
-        match self {
-            Self::Create => "C",
-            Self::Read => "R",
-            Self::Update => "U",
-            Self::Delete => "D",
-            Self::Execute => "E",
-        }
-    }
 }
 
 /// A table, view or sequence that a statement names.

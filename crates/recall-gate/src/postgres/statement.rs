@@ -106,7 +106,7 @@ impl Statement {
             parameter_types,
             described_types: OnceLock::new(),
             command: command.join("; "),
-            op: parts.iter().map(|part| op(part.op)).max_by_key(|op| strength(*op)).unwrap_or(Op::Execute),
+            op: parts.iter().map(|part| part.op).max_by_key(|op| strength(*op)).unwrap_or(Op::Execute),
             tables: tables(&analysis),
             fingerprint: analysis::fingerprint(text, strings).unwrap_or_default(),
             understood: true,
@@ -195,16 +195,6 @@ fn misread(parts: &[analysis::Statement]) -> Option<String> {
 fn changes_definitions(command: &str) -> bool {
     let first = command.split(' ').next().unwrap_or_default();
     matches!(first, "CREATE" | "ALTER" | "DROP" | "DO" | "CALL" | "IMPORT" | "REFRESH" | "SELECT") && command != "SELECT"
-}
-
-fn op(op: analysis::Op) -> Op {
-    match op {
-        analysis::Op::Create => Op::Create,
-        analysis::Op::Read => Op::Read,
-        analysis::Op::Update => Op::Update,
-        analysis::Op::Delete => Op::Delete,
-        analysis::Op::Execute => Op::Execute,
-    }
 }
 
 /// Of several statements the record names what weighs most.

@@ -180,7 +180,7 @@ fn statements_are_what_they_are_and_touch_what_they_touch() {
     let mut wrong = String::new();
     for (text, expected) in CASES {
         let statement = only(text);
-        let mut shown = format!("{} {} [{}]", statement.command, statement.op.letter(), relations(&statement));
+        let mut shown = format!("{} {} [{}]", statement.command, statement.op.as_str(), relations(&statement));
         let marks = [(statement.read_only, 'R'), (statement.opaque, 'O'), (statement.denied.is_some(), 'D')];
         let marks = marks.iter().filter(|(is, _)| *is).map(|(_, mark)| *mark).collect::<String>();
         if !marks.is_empty() {
