@@ -182,6 +182,7 @@ impl Gateway {
         session.client.tail().extend(talk.inbox.take());
         if let Err(over) = session.take_client() {
             session.end(&over);
+            let _ = tokio::time::timeout(STOP, talk.send(&session.farewell())).await;
             return;
         }
         let over = pump::Streams::new(talk.stream, upstream).run(session, stop).await;
@@ -212,9 +213,9 @@ impl Gateway {
             });
         }
         wire::write(&mut told, b'Z', |out| out.push(b'I'));
-        let session = Session::begin(Arc::clone(about), self.seams.clone(), Arc::clone(&self.knowledge), Arc::clone(&self.recorder), &told)
-            .map_err(|over| (sqlstate::RECORD, over.to_string()))?;
-        let mut session = session;
+        let mut session =
+            Session::begin(Arc::clone(about), self.seams.clone(), Arc::clone(&self.knowledge), Arc::clone(&self.recorder), &told)
+                .map_err(|over| (sqlstate::RECORD, over.to_string()))?;
         session.upstream.tail().extend(upstream.talk.inbox.take());
         Ok(Begun { session, upstream: upstream.talk.stream, registered })
     }
@@ -267,6 +268,7 @@ impl Gateway {
                 () = self.knowledge.wait() => tokio::time::sleep(SETTLE).await,
             }
             if let Err(error) = self.load_catalog().await {
+                self.knowledge.lost();
                 tracing::warn!(gateway = self.door.gateway, %error, "the upstream's catalog could not be read");
             }
         }

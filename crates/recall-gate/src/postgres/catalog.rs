@@ -10,29 +10,15 @@ use std::sync::Arc;
 use super::analysis::reads_only;
 use super::upstream::{Upstream, UpstreamError};
 
-/// A column that names subjects, or holds health information, as the configuration has it: `[schema.]table.column`.
+/// A column that names subjects, or holds health information, by its names in the upstream's catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ColumnName {
-    /// The schema; `public` where none was written.
+    /// The schema.
     pub schema: String,
     /// The table.
     pub table: String,
     /// The column.
     pub column: String,
-}
-
-impl ColumnName {
-    /// Reads `[schema.]table.column`.
-    pub fn parse(text: &str) -> Option<Self> {
-        let parts: Vec<&str> = text.split('.').collect();
-        let (schema, table, column) = match parts.as_slice() {
-            [table, column] => ("public", *table, *column),
-            [schema, table, column] => (*schema, *table, *column),
-            _ => return None,
-        };
-        let filled = [schema, table, column].iter().all(|part| !part.is_empty());
-        filled.then(|| Self { schema: schema.to_owned(), table: table.to_owned(), column: column.to_owned() })
-    }
 }
 
 /// A column of a relation: its object identifier and attribute number.

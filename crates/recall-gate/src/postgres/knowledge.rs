@@ -52,6 +52,11 @@ impl Knowledge {
         held.read = Some(changes);
     }
 
+    /// It could not be read: what is held is not known to hold any more.
+    pub fn lost(&self) {
+        self.held().read = None;
+    }
+
     /// Waits for the next change.
     pub async fn wait(&self) {
         self.changed.notified().await;

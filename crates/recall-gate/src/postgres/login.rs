@@ -224,7 +224,7 @@ fn refused(error: ScramError) -> Failure {
 }
 
 async fn password_message(talk: &mut Talk) -> Result<Vec<u8>, Failure> {
-    match talk.message().await? {
+    match talk.message_within(wire::SIGN_IN_BYTES).await? {
         (b'p', body) => Ok(body),
         _ => Err(StartupError::Wire(wire::WireError::Unexpected).into()),
     }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 
-use super::wire::{Inbox, WireError};
+use super::wire::{Inbox, MESSAGE_BYTES, WireError};
 
 /// Whatever carries bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -44,8 +44,13 @@ impl Talk {
 
     /// The next message: its type and body.
     pub async fn message(&mut self) -> Result<(u8, Vec<u8>), TalkError> {
+        self.message_within(MESSAGE_BYTES).await
+    }
+
+    /// The same of somebody who may send so many bytes at once.
+    pub async fn message_within(&mut self, most_bytes: usize) -> Result<(u8, Vec<u8>), TalkError> {
         loop {
-            if let Some(message) = self.inbox.peek()? {
+            if let Some(message) = self.inbox.peek_within(most_bytes)? {
                 let (tag, body, length) = (message.tag, message.body.to_vec(), message.whole.len());
                 self.inbox.consume(length);
                 return Ok((tag, body));

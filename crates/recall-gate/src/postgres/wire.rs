@@ -8,6 +8,8 @@ use thiserror::Error;
 pub const MESSAGE_BYTES: usize = 64 << 20;
 /// The longest packet before a session has begun, as the server itself has it.
 pub const STARTUP_BYTES: usize = 10_000;
+/// The longest message of a client that has not signed in, as the server itself has it.
+pub const SIGN_IN_BYTES: usize = 65_535;
 /// Buffers that grew larger than this leave no memory behind once they are empty.
 const KEPT_BYTES: usize = 64 << 10;
 
@@ -18,7 +20,7 @@ pub enum WireError {
     #[error("a message of an impossible length")]
     Length,
     /// Longer than is taken.
-    #[error("a message longer than {MESSAGE_BYTES} bytes")]
+    #[error("a message longer than is taken")]
     Long,
     /// Fields that do not fill the message, or overrun it.
     #[error("a message whose fields do not fit into it")]
@@ -64,9 +66,14 @@ impl Inbox {
 
     /// The next message, if it is whole.
     pub fn peek(&self) -> Result<Option<Message<'_>>, WireError> {
+        self.peek_within(MESSAGE_BYTES)
+    }
+
+    /// The same of one that may have so many bytes.
+    pub fn peek_within(&self, most_bytes: usize) -> Result<Option<Message<'_>>, WireError> {
         let bytes = self.bytes.get(self.start..).unwrap_or_default();
         let Some((tag, rest)) = bytes.split_first() else { return Ok(None) };
-        let Some(length) = length(rest, MESSAGE_BYTES)? else { return Ok(None) };
+        let Some(length) = length(rest, most_bytes)? else { return Ok(None) };
         let Some(body) = rest.get(4..length) else { return Ok(None) };
         let whole = bytes.get(..length.saturating_add(1)).unwrap_or_default();
         Ok(Some(Message { tag: *tag, whole, body }))

@@ -5,9 +5,10 @@
 
 use std::num::NonZeroU32;
 
-use aws_lc_rs::{digest, hmac, pbkdf2};
+use aws_lc_rs::digest;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use recall_gate::postgres::scram;
 use recall_store::seams::Random;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
@@ -55,20 +56,9 @@ pub struct Keys {
 impl Keys {
     /// Computes them; milliseconds for thousands of iterations.
     pub fn of(secret: &[u8], salt: &[u8], iterations: NonZeroU32) -> Self {
-        let mut salted = Zeroizing::new([0; KEY_BYTES]);
-        pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA256, iterations, salt, secret, &mut *salted);
-        let client_key = mac(&*salted, b"Client Key");
-        let mut stored_key = [0; KEY_BYTES];
-        stored_key.copy_from_slice(digest::digest(&digest::SHA256, &*client_key).as_ref());
-        Self { stored_key, server_key: *mac(&*salted, b"Server Key") }
+        let secret = scram::Secret::of(secret, salt, iterations);
+        Self { stored_key: secret.stored_key, server_key: secret.server_key }
     }
-}
-
-fn mac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), message);
-    let mut out = Zeroizing::new([0; KEY_BYTES]);
-    out.copy_from_slice(tag.as_ref());
-    out
 }
 
 /// Arrays of bytes as base64url.

@@ -56,16 +56,6 @@ fn whatever_reads_what_is_protected_touches_it() {
 }
 
 #[test]
-fn columns_are_named_with_or_without_a_schema() {
-    let name = |schema: &str| ColumnName { schema: schema.into(), table: "patients".into(), column: "id".into() };
-    assert_eq!(ColumnName::parse("patients.id"), Some(name("public")));
-    assert_eq!(ColumnName::parse("ehr.patients.id"), Some(name("ehr")));
-    for bad in ["", "id", "a.b.c.d", ".id", "patients.", "a..b"] {
-        assert_eq!(ColumnName::parse(bad), None, "{bad}");
-    }
-}
-
-#[test]
 fn views_that_run_what_is_not_built_in_are_not_quiet() {
     let functions = HashSet::from(["871"]);
     let view = |oid: u32, action: String| vec![Some(oid.to_string()), Some(action)];

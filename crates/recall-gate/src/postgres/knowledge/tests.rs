@@ -12,4 +12,6 @@ fn a_change_during_a_reading_is_not_taken_for_known() {
     assert!(!knowledge.now().1);
     knowledge.read(Catalog::default(), knowledge.changes());
     assert!(knowledge.now().1);
+    knowledge.lost();
+    assert!(!knowledge.now().1, "it could not be read again");
 }

@@ -74,13 +74,13 @@ impl Session {
         Ok(())
     }
 
-    /// A notice comes with the statement under way, and may hold values.
+    /// A notice or an error comes with the statement under way, and may hold values.
     fn aside(&mut self) {
         let protects = !self.catalog.is_empty();
         if let Some(Owed::Query(execution) | Owed::Execute(execution) | Owed::Function(execution)) = self.owed.front_mut() {
             self.to_client.wait_for(execution.ticket);
             if protects && !execution.statement.tables.is_empty() {
-                execution.unresolved.get_or_insert("the server sent a notice, which may hold values");
+                execution.unresolved.get_or_insert("the server sent a message, which may hold values");
             }
         }
     }
@@ -202,25 +202,14 @@ impl Session {
         let code = code_of(message.body).to_owned();
         self.aside();
         self.stalled = false;
+        // These go on to their ReadyForQuery.
+        if let Some(Owed::Query(execution) | Owed::Function(execution) | Owed::Probe(execution)) = self.owed.front_mut() {
+            self.to_client.wait_for(execution.ticket);
+            execution.failed = Some(code);
+            self.give(message);
+            return Ok(());
+        }
         match self.owed.pop_front() {
-            Some(Owed::Query(mut execution)) => {
-                self.to_client.wait_for(execution.ticket);
-                execution.failed = Some(code);
-                self.give(message);
-                self.owed.push_front(Owed::Query(execution));
-            }
-            Some(Owed::Function(mut execution)) => {
-                self.to_client.wait_for(execution.ticket);
-                execution.failed = Some(code);
-                self.give(message);
-                self.owed.push_front(Owed::Function(execution));
-            }
-            Some(Owed::Probe(mut execution)) => {
-                self.to_client.wait_for(execution.ticket);
-                execution.failed = Some(code);
-                self.give(message);
-                self.owed.push_front(Owed::Probe(execution));
-            }
             Some(Owed::Refused { code, message: why, simple }) => {
                 let complaint = Complaint { severity: "ERROR", code, message: &why, hint: "" };
                 reply::error(self.to_client.tail(), complaint);

@@ -517,6 +517,24 @@ fn a_name_that_code_may_have_given_away_proves_nothing() {
 }
 
 #[test]
+fn a_portal_that_code_may_have_given_away_is_described_again() {
+    let mut bench = Bench::new();
+    bench.client(&[query("BEGIN"), parse("", "SELECT id FROM patients"), bind("c", "", "x"), execute("c"), sync()]);
+    let begun = [complete("BEGIN"), ready(b'T'), message(b'1', b""), message(b'2', b"")];
+    bench.upstream(&[&begun[..], &[described(0), row("x"), message(b's', b""), ready(b'T')]].concat());
+    bench.client(&[query("SELECT own_function()")]);
+    bench.upstream(&[described(0), complete("SELECT 1"), ready(b'T')]);
+    bench.durable();
+    bench.upstream_gets();
+    bench.client(&[execute("c"), sync()]);
+    bench.durable();
+    assert_eq!(bench.upstream_gets(), [message(b'D', b"Pc\0"), execute("c"), sync()].concat());
+    bench.upstream(&[described(7), row("MRN-1"), complete("SELECT 1"), ready(b'T')]);
+    assert_eq!(bench.kept(|kept| kept.subjects.concat()), ["MRN-1"]);
+    assert!(bench.kept(|kept| kept.unresolved.pop()).unwrap().contains("another statement"));
+}
+
+#[test]
 fn another_encoding_ends_the_session() {
     let mut bench = Bench::new();
     bench.session.upstream.tail().extend(message(b'S', b"client_encoding\0SJIS\0"));
@@ -533,7 +551,7 @@ fn a_notice_waits_like_the_answer_it_comes_with() {
     bench.durable();
     assert_eq!(bench.client_gets(), notice);
     bench.upstream(&[described(7), complete("SELECT 0"), ready(b'I')]);
-    assert!(bench.kept(|kept| kept.unresolved.pop()).unwrap().contains("notice"));
+    assert!(bench.kept(|kept| kept.unresolved.pop()).unwrap().contains("message"));
 }
 
 #[test]

@@ -56,6 +56,18 @@ fn the_first_packet_has_a_limit_of_its_own() {
 }
 
 #[test]
+fn who_has_not_signed_in_sends_short_messages() {
+    let peek = |length: usize| {
+        let mut inbox = Inbox::default();
+        inbox.tail().extend([&[b'p'][..], &u32::try_from(length).unwrap().to_be_bytes()].concat());
+        inbox.peek_within(SIGN_IN_BYTES).map(|message| message.is_some())
+    };
+    assert_eq!(peek(SIGN_IN_BYTES - 1), Ok(false));
+    assert_eq!(peek(SIGN_IN_BYTES), Ok(false));
+    assert_eq!(peek(SIGN_IN_BYTES + 1), Err(WireError::Long));
+}
+
+#[test]
 fn fields_never_overrun_the_message() {
     assert_eq!(Fields(b"abc").text(), Err(WireError::Fields));
     assert_eq!(Fields(&[0, 0, 0]).long(), Err(WireError::Fields));
